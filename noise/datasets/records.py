@@ -1,0 +1,59 @@
+"""What a data set is to the rest: arrays of inputs and labels, split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from profiles.errors import DataError
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """inputs: [n, ...] as the network takes them; labels: [n] class indices."""
+
+    inputs: NDArray[Any]
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: slice) -> "Split":
+        return Split(self.inputs[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    name: str
+    train: Split
+    test: Split
+
+    def without_holdout(self) -> Split:
+        """The training data that learning may see: all but the last tenth."""
+        return self.train[: len(self.train) - len(self.train) // 10]
+
+    def holdout(self) -> Split:
+        """The last tenth of the training data, which judges what was learned (Shredder, Section 2)."""
+        return self.train[len(self.train) - len(self.train) // 10 :]
+
+
+def as_split(pair: Any, *, origin: str) -> Split:
+    """Inputs and labels, checked. Raises DataError: not a pair, lengths that differ, labels that are no classes."""
+    try:
+        inputs, labels = (np.asarray(part) for part in pair)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{origin}: got {type(pair).__name__}, expected a pair (inputs, labels) of arrays") from error
+    if len(inputs) != len(labels) or len(labels) < 10:
+        raise DataError(f"{origin}: {len(inputs)} inputs and {len(labels)} labels, expected as many, 10 or more")
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{origin}: labels are {labels.dtype} of shape {list(labels.shape)}, expected whole numbers [n]"
+        )
+    if np.issubdtype(inputs.dtype, np.floating):
+        inputs = inputs.astype(np.float32, copy=False)
+        if not np.isfinite(inputs).all():
+            raise DataError(f"{origin}: the inputs hold NaN or infinity, expected finite numbers")
+    return Split(inputs, labels.astype(np.int64, copy=False))

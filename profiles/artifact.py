@@ -1,0 +1,127 @@
+"""Versioned files in and out: validated on load with the offending field named, written atomically.
+
+A record is a frozen `msgspec.Struct` whose tag is its schema (`tag_field="schema"`, `tag="plan.link/1"`), so the
+first field of every file says what it is, and an unknown version is refused.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from profiles.errors import ArtifactError, PlanError
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+# Numbers as the files allow them. JSON has no NaN and no infinity, and msgspec refuses both.
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Header(msgspec.Struct):
+    schema: str | None = None
+
+
+def schema_of(record: type[msgspec.Struct]) -> str:
+    """The schema name a record carries, for example `plan.link/1`."""
+    return str(record.__struct_config__.tag)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 as `sha256:<hex>`."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path: Path, *, what: str) -> bytes:
+    """The bytes of a file, or an ArtifactError that says what was looked for."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file, expected {what}") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}), expected {what}") from error
+
+
+def read(path: Path, record: type[Record]) -> Record:
+    """Read and validate one file.
+
+    Raises ArtifactError: missing, not JSON, cut short, another schema, or a field that is wrong (named).
+    """
+    return decode(read_bytes(path, what=f"a {schema_of(record)} file"), record, origin=str(path))
+
+
+def decode(data: bytes, record: type[Record], *, origin: str) -> Record:
+    """Validate bytes as one record; `origin` is what the error calls them."""
+    expected = schema_of(record)
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError):
+            raise ArtifactError(f"{origin}: {_named(error)}, expected a {expected} file") from error
+        raise ArtifactError(
+            f"{origin}: not a whole JSON document ({error}), expected a {expected} file; write it anew"
+        ) from error
+    if header.schema != expected:
+        found = f"schema {header.schema!r}" if header.schema else "no field `schema`"
+        raise ArtifactError(f"{origin}: got {found}, expected {expected!r}; give the right file or write it anew")
+    try:
+        return msgspec.json.decode(data, type=record)
+    except msgspec.ValidationError as error:
+        raise ArtifactError(f"{origin}: {_named(error)}; correct the field or write the file anew") from error
+    except PlanError as error:
+        raise type(error)(f"{origin}: {error}") from error
+
+
+def _named(error: msgspec.ValidationError) -> str:
+    """msgspec's "Expected `float`, got `str` - at `$.nodes[0].time_ms`", the field first."""
+    message = str(error).replace("`", "")
+    found = re.fullmatch(r"(?s)(.*) - at (?:key in )?\$\.?(.*)", message)
+    return f"field {found[2]}: {found[1]}" if found and found[2] else message
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """Readable JSON, two spaces deep, with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def write(path: Path, record: msgspec.Struct) -> None:
+    """Write a record atomically."""
+    write_bytes(path, encode(record))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Temporary file beside the target, then rename: a reader sees the old file or the new one, never a part.
+
+    Raises ArtifactError where the folder does not take the file.
+    """
+    handle, temporary = -1, ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def json_schema(record: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema of a record's file."""
+    return msgspec.json.schema(record)

@@ -1,0 +1,121 @@
+"""DeviceProfile: what one device needs for every node of one network (`plan.profile/1`)."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from profiles import artifact
+from profiles.artifact import Count, NonNegative, Positive
+from profiles.errors import ProfileError
+from profiles.graph import LayerGraph, Node
+
+Provenance = Literal["measured", "modelled", "imported"]
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which network. source: what `plan` loads it from again. weights: digest of the parameters' values."""
+
+    name: str
+    architecture: str
+    source: str | None = None
+    weights: str | None = None
+
+
+class PowerMilliwatts(msgspec.Struct, frozen=True):
+    busy: NonNegative
+    idle: NonNegative
+
+
+class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    provenance: Provenance
+    engine: str
+    threads: Count | None = None
+    software: str | None = None
+    memory_bytes: Count | None = None
+    power_mw: PowerMilliwatts | None = None
+
+
+class TimedNode(Node, frozen=True, kw_only=True, omit_defaults=True):
+    """A node and what it takes here: median and interquartile range over the repeats, scaled to the whole."""
+
+    time_ms: NonNegative
+    time_ms_iqr: NonNegative | None = None
+
+
+class PrefixCheck(msgspec.Struct, frozen=True):
+    """Prefixes timed for real against the sums of their nodes' times; errors are relative to the measured ones."""
+
+    prefixes: tuple[str, ...]
+    median_relative_error: NonNegative
+    largest_relative_error: NonNegative
+
+
+class DeviceProfile(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    dict=True,
+    tag_field="schema",
+    tag="plan.profile/1",
+):
+    """One network on one device: its graph, and the time of every node in milliseconds at `batch`."""
+
+    model: ModelFacts
+    batch: Count
+    device: DeviceFacts
+    whole_ms: Positive
+    nodes: tuple[TimedNode, ...]
+    check: PrefixCheck | None = None
+
+    @cached_property
+    def graph(self) -> LayerGraph:
+        """Raises ProfileError where the nodes make no graph."""
+        return LayerGraph.of(self.nodes)
+
+    @cached_property
+    def time_ms(self) -> dict[str, float]:
+        return {node.id: node.time_ms for node in self.nodes}
+
+    @property
+    def label(self) -> str:
+        """Device, provenance and threads, as every table shows them."""
+        threads = f", {self.device.threads} threads" if self.device.threads else ""
+        threads = threads.replace(" 1 threads", " 1 thread")
+        return f"{self.device.name}{threads} ({self.device.provenance})"
+
+
+def read(path: Path) -> DeviceProfile:
+    """Raises ArtifactError (the file) or ProfileError (the graph in it), both naming the file."""
+    profile = artifact.read(path, DeviceProfile)
+    try:
+        _ = profile.graph
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error}") from error
+    return profile
+
+
+def require_same_network(edge: DeviceProfile, cloud: DeviceProfile) -> None:
+    """Both profiles must be of one network: architecture, batch and nodes. Raises ProfileError with what differs."""
+    again = "profile the same model with the same --batch on both devices"
+    if edge.model.architecture != cloud.model.architecture:
+        raise ProfileError(
+            f"the profiles are of two models: edge {edge.model.name} ({edge.model.architecture[:19]}), "
+            f"cloud {cloud.model.name} ({cloud.model.architecture[:19]}); {again}"
+        )
+    if edge.batch != cloud.batch:
+        raise ProfileError(f"the edge was profiled at batch {edge.batch}, the cloud at {cloud.batch}; {again}")
+    theirs = cloud.graph.by_id
+    if edge.graph.by_id.keys() != theirs.keys():
+        odd = sorted(edge.graph.by_id.keys() ^ theirs.keys())
+        raise ProfileError(f"only one of the profiles has node {odd[0]!r}; {again}")
+    for node in edge.graph.nodes:
+        for field in ("kind", "inputs", "shape", "dtype"):
+            mine, other = getattr(node, field), getattr(theirs[node.id], field)
+            if mine != other:
+                raise ProfileError(f"node {node.id!r}: {field} is {mine} on the edge, {other} on the cloud; {again}")
+    if edge.model.weights and cloud.model.weights and edge.model.weights != cloud.model.weights:
+        raise ProfileError(f"the profiles are of one network with two sets of weights; {again}")

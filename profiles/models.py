@@ -1,0 +1,114 @@
+"""A model by its source: a zoo name, `package.module:function`, or a `.pt2` file."""
+
+import difflib
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiles.errors import ModelError, PlanError
+from profiles.zoo.catalog import ZOO
+
+
+@dataclass(frozen=True)
+class Model:
+    """A module in eval mode, and an example of its inputs (tensors, batch first)."""
+
+    name: str
+    source: str
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 over the names, types, shapes and values of parameters and buffers."""
+        total = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            total.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}|".encode())
+            total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return "sha256:" + total.hexdigest()
+
+
+def load_model(source: str) -> Model:
+    """Raises ModelError: no such model, or its function did not return a module and example inputs."""
+    if source in ZOO:
+        entry = ZOO[source]
+        example = torch.rand(1, *entry.input_shape, generator=torch.Generator().manual_seed(0))
+        return Model(entry.name, source, entry.build(), (example,), {})
+    if source.endswith(".pt2"):
+        return _from_pt2(Path(source))
+    if ":" in source:
+        return _from_function(source)
+    near = difflib.get_close_matches(source, ZOO, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ModelError(
+        f"no model {source!r}{hint} Expected a zoo name ({', '.join(ZOO)}), package.module:function or a .pt2 file"
+    )
+
+
+def import_function(source: str, *, wrong: type[PlanError] = ModelError) -> Callable[[], Any]:
+    """The function of `package.module:function`; the current folder is searched after ours."""
+    place, _, name = source.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        function = getattr(importlib.import_module(place), name)
+    except ModuleNotFoundError as error:
+        raise wrong(f"{source}: no module {error.name!r}, searched from {here}") from error
+    except AttributeError as error:
+        raise wrong(f"{source}: module {place!r} has no {name!r}") from error
+    except Exception as error:
+        raise wrong(f"{source}: importing it failed with {type(error).__name__}: {_one_line(error)}") from error
+    if not callable(function):
+        raise wrong(f"{source} is {type(function).__name__}, expected a function without arguments")
+    return _translated(function, source, wrong)
+
+
+def _translated(function: Callable[[], Any], source: str, wrong: type[PlanError]) -> Callable[[], Any]:
+    def call() -> Any:
+        try:
+            return function()
+        except Exception as error:
+            raise wrong(f"{source} failed with {type(error).__name__}: {_one_line(error)}") from error
+
+    return call
+
+
+def _from_function(source: str) -> Model:
+    made = import_function(source)()
+    expected = "expected (module, example inputs): a tuple of tensors, or a dictionary of them by name"
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
+        raise ModelError(f"{source} returned {type(made).__name__}, {expected}")
+    module, inputs = made
+    if isinstance(inputs, torch.Tensor):
+        inputs = (inputs,)
+    args, kwargs = ((), inputs) if isinstance(inputs, Mapping) else (tuple(inputs), {})
+    if not all(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+        raise ModelError(f"{source} returned a module and inputs that are not all tensors, {expected}")
+    return Model(source.rpartition(":")[2], source, module.eval(), args, kwargs)
+
+
+def _from_pt2(path: Path) -> Model:
+    """The user's own exported program. It can carry pickled parts: never open one from a peer."""
+    if not path.exists():
+        raise ModelError(f"{path}: no such file, expected a model saved by torch.export.save")
+    try:
+        program = torch.export.load(path)
+    except Exception as error:
+        raise ModelError(f"{path}: not a model saved by torch.export.save ({_one_line(error)})") from error
+    if program.example_inputs is None:
+        raise ModelError(f"{path}: holds no example inputs; save it with torch.export.save of a fresh export")
+    args, kwargs = program.example_inputs
+    return Model(path.stem, str(path), program.module(), tuple(args), dict(kwargs))
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else "no message"
