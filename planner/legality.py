@@ -1,0 +1,101 @@
+"""Which cuts are legal (Shredder, Section 2, made exact for graphs).
+
+A cut is the set of nodes on the edge, closed under "needs the output of". It is legal when
+1. at least one computational node lies on either side;
+2. no input crosses, nor a tensor that carries one past no computational node, unless the input is public;
+3. glued nodes lie together: a node that is not computational, takes one tensor and is its only consumer stays with
+   its producer, so that on a chain the cloud begins with a convolution or a linear layer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from profiles.errors import CutError
+from profiles.graph import LayerGraph, Node
+
+
+@dataclass(frozen=True)
+class CutRules:
+    """The legal cuts of one graph; `public_inputs`: ids of inputs that may cross as they are."""
+
+    graph: LayerGraph
+    public_inputs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        unknown = self.public_inputs - {node.id for node in self.graph.inputs}
+        if unknown:
+            known = ", ".join(node.id for node in self.graph.inputs)
+            raise CutError(f"{sorted(unknown)[0]!r} is not an input; the inputs are: {known}")
+
+    @cached_property
+    def group(self) -> dict[str, str]:
+        """Node → the head of its glued group (the first node of it)."""
+        heads: dict[str, str] = {}
+        for node in self.graph.nodes:
+            producers = set(node.inputs)
+            if not node.computational and len(producers) == 1:
+                (producer,) = producers
+                if len(self.graph.consumers[producer]) == 1:
+                    heads[node.id] = heads[producer]
+                    continue
+            heads[node.id] = node.id
+        return heads
+
+    @cached_property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Head → the nodes of its group, in graph order."""
+        groups: dict[str, list[str]] = {}
+        for name, head in self.group.items():
+            groups.setdefault(head, []).append(name)
+        return {head: tuple(names) for head, names in groups.items()}
+
+    @cached_property
+    def private(self) -> frozenset[str]:
+        """Tensors that never cross: private inputs, what carries them past no layer, and tuples of tensors."""
+        carrying: set[str] = set()
+        for node in self.graph.nodes:
+            if node.kind == "input":
+                carries = node.id not in self.public_inputs
+            else:
+                carries = not node.computational and not carrying.isdisjoint(node.inputs)
+            if carries:
+                carrying.add(node.id)
+        return frozenset(carrying | {node.id for node in self.graph.nodes if node.dtype == "tuple"})
+
+    def crossing(self, edge: Iterable[str]) -> tuple[Node, ...]:
+        """The tensors that a cut sends, in graph order."""
+        inside = frozenset(edge)
+        return tuple(
+            node
+            for node in self.graph.nodes
+            if node.id in inside and any(user not in inside for user in self.graph.consumers[node.id])
+        )
+
+    def objection(self, edge: Iterable[str]) -> str | None:
+        """Why a set of edge nodes is no legal cut, or None where it is one."""
+        inside = frozenset(edge)
+        for node in self.graph.nodes:
+            if node.id in inside and not inside.issuperset(node.inputs):
+                return f"{node.id} is on the edge, and what it needs is not"
+            if (node.id in inside) != (self.group[node.id] in inside):
+                return f"{node.id} is glued to {self.group[node.id]}"
+            if node.kind == "input" and node.id not in inside:
+                return f"input {node.id} is not on the edge"
+        if not any(node.computational and node.id in inside for node in self.graph.nodes):
+            return "no convolution, linear layer or product is on the edge"
+        if not any(node.computational and node.id not in inside for node in self.graph.nodes):
+            return "no convolution, linear layer or product is on the cloud"
+        for node in self.crossing(inside):
+            if node.id in self.private:
+                return f"{node.id} carries the input past no layer, or is no single tensor, and would cross"
+        return None
+
+    def closure(self, name: str) -> frozenset[str]:
+        """The smallest glued and closed set that holds a node, and the inputs."""
+        inside: frozenset[str] = frozenset()
+        wanted = {name} | {node.id for node in self.graph.inputs}
+        while not wanted <= inside:
+            inside = self.graph.with_needs(wanted | inside)
+            wanted = {member for one in inside for member in self.members[self.group[one]]}
+        return inside

@@ -1,0 +1,106 @@
+"""Plan: a cut, what it costs, and what else was considered (`plan.plan/1`)."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from profiles import artifact
+from profiles.artifact import Count, NonNegative
+from profiles.device import DeviceFacts, ModelFacts
+from profiles.link import LinkProfile
+
+Objective = Literal["latency"]
+
+
+class CrossingTensor(msgspec.Struct, frozen=True):
+    """A tensor produced on the edge and used on the cloud; sent once. bytes: at float32, or its own integer type."""
+
+    node: str
+    shape: tuple[Count, ...]
+    dtype: str
+    bytes: Count
+
+
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one inference costs, part by part; None where the profiles do not say."""
+
+    edge_ms: NonNegative
+    noise_ms: NonNegative
+    uplink_ms: NonNegative
+    cloud_ms: NonNegative
+    downlink_ms: NonNegative
+    total_ms: NonNegative
+    upload_bytes: Count
+    edge_memory_bytes: Count | None = None
+    energy_mj: NonNegative | None = None
+    throughput_per_s: NonNegative | None = None
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """name: the crossing tensors' node ids in graph order, joined by `+`."""
+
+    name: str
+    edge_nodes: tuple[str, ...]
+    crossing: tuple[CrossingTensor, ...]
+
+
+class Candidate(Cut, frozen=True):
+    """A cut and its price."""
+
+    predicted: Predicted
+
+
+class References(msgspec.Struct, frozen=True):
+    """Always shown, never chosen unless asked for."""
+
+    cloud_only: Predicted
+    edge_only: Predicted
+
+
+class Breakpoint(msgspec.Struct, frozen=True):
+    """From one uplink bandwidth to another (Mbps, downlink held fixed) this cut is the best."""
+
+    uplink_mbps_from: NonNegative
+    uplink_mbps_to: NonNegative
+    cut: str
+
+
+class PlannedDevice(DeviceFacts, frozen=True, kw_only=True, omit_defaults=True):
+    """A device of the plan; profile: digest of the profile's file."""
+
+    profile: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was asked of the planner. legal_cuts: how many there are, and the best was taken over all of them."""
+
+    wire: str = "float32"
+    noise: str | None = None
+    batch: Count = 1
+    at: str | None = None
+    public_inputs: tuple[str, ...] = ()
+    legal_cuts: Count | None = None
+
+
+class Plan(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"
+):
+    model: ModelFacts
+    objective: Objective
+    edge: PlannedDevice
+    cloud: PlannedDevice
+    link: LinkProfile
+    cut: Cut
+    predicted: Predicted
+    references: References
+    candidates: tuple[Candidate, ...]
+    breakpoints: tuple[Breakpoint, ...]
+    settings: Settings
+
+
+def read(path: Path) -> Plan:
+    """Raises ArtifactError, naming file and field."""
+    return artifact.read(path, Plan)
+
+

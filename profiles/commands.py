@@ -1,0 +1,114 @@
+"""plan profile, plan link."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from profiles.terminal import Row, Terminal, ms, size
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("profile", rich_help_panel="Describe what is given")(profile)
+    app.command("link", rich_help_panel="Describe what is given")(link)
+
+
+def profile(
+    model: Annotated[str, typer.Argument(help="Zoo name, package.module:function, or a .pt2 file.")],
+    out: Annotated[Optional[Path], typer.Option(help="Where the profile is written.")] = None,
+    threads: Annotated[Optional[int], typer.Option(min=1, help="CPU threads to use. [default: all]")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    name: Annotated[Optional[str], typer.Option(help="The device's name. [default: its processor's]")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="About how long to measure.")] = 4.0,
+    json: Json = False,
+) -> None:
+    """Trace a model and time every node of it on this device.
+
+    Run it on each of the two devices and bring the files together for `plan cut`.
+
+    Example: plan profile lenet --threads 1 --out edge.json
+    """
+    from profiles import artifact
+    from profiles.errors import PlanError
+    from profiles.profiling import profile as measure
+
+    terminal = Terminal(json=json)
+    if out is None and not json:
+        raise PlanError("plan profile: nowhere to put the profile; give --out FILE or --json")
+    with terminal.progress(f"profiling {model}") as advance:
+        made = measure(
+            model, threads=threads, batch=batch, device=device, name=name, seconds=seconds, progress=advance
+        )
+    if out is not None:
+        artifact.write(out, made)
+    rows = [
+        Row((node.id, node.kind, "×".join(map(str, node.shape)), size(node.bytes), flops(node.flops), ms(node.time_ms)))
+        for node in made.nodes
+        if node.kind != "output"
+    ]
+    terminal.table(("node", "kind", "shape", "tensor", "FLOPs", "ms"), rows, title=f"{model} on {made.label}", left=3)
+    unknown = [node.id for node in made.nodes if node.flops is None and node.kind not in ("input", "output")]
+    if unknown:
+        terminal.say(f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")
+    terminal.say(f"whole network {ms(made.whole_ms)} ms measured, batch {made.batch}; node times are scaled to it")
+    if made.check is not None:
+        terminal.say(
+            f"{len(made.check.prefixes)} prefixes timed for real: sums of nodes off by "
+            f"{100 * made.check.median_relative_error:.1f} % (median), "
+            f"{100 * made.check.largest_relative_error:.1f} % (largest)"
+        )
+    if out is not None:
+        terminal.say(f"written: {out}")
+    terminal.document(artifact.encode(made))
+
+
+def flops(count: int | None) -> str:
+    """FLOPs with a unit a person reads."""
+    if count is None:
+        return "?"
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return str(count)
+
+
+def link(
+    preset: Annotated[Optional[str], typer.Option(help="A published link by name.")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Where the link is written.")] = None,
+    json: Json = False,
+) -> None:
+    """Describe the link between edge and cloud: a published one by name, or all of them.
+
+    Example: plan link --preset wifi --out wifi.json
+    """
+    import msgspec
+
+    from profiles import artifact
+    from profiles.errors import LinkError, PlanError
+    from profiles.link import presets
+
+    terminal = Terminal(json=json)
+    known = presets()
+    if preset is None:
+        if out is not None:
+            raise PlanError(f"plan link --out: which link? Give --preset, one of {', '.join(known)}")
+        rows = [
+            Row((one.name, one.provenance, f"{one.uplink_mbps:g}", f"{one.downlink_mbps:g}", f"{one.rtt_ms:g}"))
+            for one in known.values()
+        ]
+        terminal.table(("link", "provenance", "up Mbps", "down Mbps", "round trip ms"), rows, left=2)
+        terminal.document(msgspec.json.format(msgspec.json.encode(list(known.values()))))
+        return
+    if preset not in known:
+        raise LinkError(f"no preset {preset!r}; there are: {', '.join(known)}")
+    chosen = known[preset]
+    if out is not None:
+        artifact.write(out, chosen)
+    terminal.say(chosen.label)
+    terminal.say(f"source: {chosen.source}")
+    if out is not None:
+        terminal.say(f"written: {out}")
+    terminal.document(artifact.encode(chosen))

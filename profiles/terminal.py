@@ -1,0 +1,77 @@
+"""What people see: tables of at most 80 columns, progress on standard error, one JSON document where asked for.
+
+Tables go to standard output, or to standard error where `--json` took standard output for its document.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table; `mark` draws the eye to it."""
+
+    cells: Sequence[str]
+    mark: bool = False
+
+
+class Terminal:
+    """json: standard output belongs to one JSON document."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+
+    def _console(self, *, stderr: bool) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        self._console(stderr=self.json).print(line, markup=False, soft_wrap=True)
+
+    def document(self, data: bytes) -> None:
+        """The JSON document, where asked for."""
+        if self.json:
+            sys.stdout.write(data.decode().rstrip() + "\n")
+            sys.stdout.flush()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Row], *, title: str = "", left: int = 1) -> None:
+        """A table; the first `left` columns are text, the rest figures."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="")
+        for index, name in enumerate(columns):
+            table.add_column(name, justify="left" if index < left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row.cells, style="bold" if row.mark else None)
+        self._console(stderr=self.json).print(table)
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Advance]:
+        """A bar on standard error with the time left; the callback takes (done, of)."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self._console(stderr=True), transient=True) as bar:
+            task = bar.add_task(label, total=None)
+            yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def ms(value: float) -> str:
+    """Milliseconds to about three figures."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3f}"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count} B" if count < 10_000 else f"{count / 1000:.1f} kB" if count < 10_000_000 else f"{count / 1e6:.1f} MB"

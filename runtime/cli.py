@@ -1,0 +1,97 @@
+"""`plan`: collects the rooms' commands; exit codes; one-line errors."""
+
+import contextlib
+import os
+import sys
+import traceback
+from importlib import metadata
+
+import typer
+
+import noise.commands
+import planner.commands
+import profiles.commands
+import runtime.commands
+from profiles.errors import PlanError
+
+EPILOG = (
+    "Exit codes: 0 done, 2 bad input, 3 nothing meets what was asked, 4 a peer or link failed. "
+    "--debug anywhere shows the traceback of an error."
+)
+
+app = typer.Typer(
+    name="plan",
+    help="Cut a trained network between an edge device and a cloud, learn noise for what crosses, run both halves.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"plan {metadata.version('shredder-plan')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+for _room in (profiles.commands, planner.commands, noise.commands, runtime.commands):
+    _room.register(app)
+
+
+def main() -> None:
+    """The `plan` command."""
+    arguments = [one for one in sys.argv[1:] if one != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        code = app(args=arguments, prog_name="plan", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except KeyboardInterrupt:
+        _fail("stopped by the user; nothing half-written is left", 130, debug=debug)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except PlanError as error:
+        _fail(str(error), error.exit_code, debug=debug)
+    except Exception as error:
+        _other(error, debug=debug)
+
+
+def _other(error: Exception, *, debug: bool) -> None:
+    message = getattr(error, "format_message", None)
+    if callable(message):  # an option or argument that the parser refused
+        context = getattr(error, "ctx", None)
+        where = getattr(context, "command_path", "plan") if context else "plan"
+        _fail(f"{str(message()).rstrip('.')}; see `{where} --help`", 2, debug=debug)
+    if type(error).__name__ == "Abort":
+        _fail("stopped by the user; nothing half-written is left", 130, debug=debug)
+    if isinstance(error, ModuleNotFoundError):
+        _fail(_missing(error), 2, debug=debug)
+    reason = " ".join(str(error).split()) or "no message"
+    _fail(f"unexpected {type(error).__name__}: {reason[:300]}; --debug shows where, please report it", 1, debug=debug)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    if (error.name or "").partition(".")[0] == "torch":
+        return "this command needs PyTorch, which is not installed; pip install 'shredder-plan[torch]'"
+    return f"module {error.name!r} is not installed; install shredder-plan with the extra that brings it"
+
+
+def _fail(message: str, code: int, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"plan: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

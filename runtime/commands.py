@@ -1,0 +1,3 @@
+"""plan data."""
+import typer
+def register(app: typer.Typer) -> None: ...
