@@ -1,3 +1,137 @@
-"""plan data."""
+"""plan data fetch, plan learn."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
 import typer
-def register(app: typer.Typer) -> None: ...
+
+from profiles.commands import Json
+from profiles.terminal import Row, Terminal, size
+
+data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(data_app, name="data", rich_help_panel="Data")
+    app.command("learn", rich_help_panel="Protect")(learn)
+
+
+@data_app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="The data set, for example mnist.")],
+    json: Json = False,
+) -> None:
+    """Fetch a data set into the cache, once, and check it against its pinned SHA-256.
+
+    Example: plan data fetch mnist
+    """
+    import msgspec
+
+    from noise.datasets import catalog, store
+
+    terminal = Terminal(json=json)
+    with terminal.progress(f"fetching {name}"):
+        fetched = catalog.fetch(name)
+    data = catalog.load(name)
+    where = store.cached(name)
+    terminal.say(f"{name}: {len(data.train)} training and {len(data.test)} test inputs in {where}")
+    facts = {
+        "name": name,
+        "path": str(where),
+        "fetched": fetched,
+        "train": len(data.train),
+        "test": len(data.test),
+        "bytes": where.stat().st_size,
+    }
+    terminal.document(msgspec.json.encode(facts))
+
+
+def learn(
+    plan: Annotated[Path, typer.Argument(help="The plan whose crossing tensors get noise.")],
+    data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
+    out: Annotated[Optional[Path], typer.Option(help="Where the noise is written.")] = None,
+    noise: Annotated[str, typer.Option(help="The kind of noise: laplace.")] = "laplace",
+    budget: Annotated[float, typer.Option(help="Accuracy that may be lost, percentage points.")] = 1.5,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Distributions to collect.")] = 20,
+    seed: Annotated[Optional[int], typer.Option(min=0, help="Makes learning repeatable; never used to run.")] = None,
+    alpha: Annotated[float, typer.Option(min=0, help="α of Equation 4.")] = 0.0001,
+    steps: Annotated[int, typer.Option(min=1, help="Iterations for each noise tensor.")] = 300,
+    json: Json = False,
+) -> None:
+    """Learn noise for the tensors that cross, as strong as the accuracy budget allows.
+
+    laplace is the scheme of the Shredder paper: an estimate of what it hides, no proven bound.
+
+    Example: plan learn plan.json --data mnist --noise laplace --budget 1.5 --out noise.safetensors
+    """
+    import msgspec
+
+    from noise import collection, learning
+    from noise.datasets import catalog
+    from planner import plan as plans
+    from profiles.errors import PlanError
+
+    if noise != "laplace":
+        raise PlanError(f"--noise {noise}: expected laplace")
+    if not 0 < budget < 100:
+        raise PlanError(f"--budget {budget:g}: expected percentage points, more than 0 and less than 100")
+    if out is None:
+        raise PlanError("plan learn: nowhere to put the noise; give --out FILE")
+    terminal = Terminal(json=json)
+    planned = plans.read(plan)
+    schedule = learning.Schedule(alpha=alpha, steps=steps)
+    with terminal.progress("learning noise") as advance:
+        learned = learning.learn(
+            planned,
+            catalog.load(data),
+            budget_points=budget,
+            count=count,
+            seed=seed,
+            schedule=schedule,
+            progress=advance,
+        )
+    footprint = collection.write(out, learned.noise, learned.facts)
+    result = learning.LearnResult(
+        kind=noise,
+        budget_points=budget,
+        accuracy=learned.facts.accuracy,
+        snr_inverse=learned.facts.snr_inverse,
+        bound_bits=None,
+        mixture_bound_bits=None,
+        distributions=learned.noise.distributions,
+        elements=learned.noise.elements,
+        epochs=learned.epochs,
+        learnable_parameters=learned.noise.elements,
+        footprint_bytes=footprint,
+        seconds=learned.seconds,
+    )
+    show(terminal, result)
+    terminal.say(f"written: {out}")
+    terminal.document(msgspec.json.encode(result))
+
+
+def show(terminal: Terminal, result: "object") -> None:
+    """What was learned, and what the figures do not say."""
+    from noise.learning import LearnResult
+
+    assert isinstance(result, LearnResult)
+    found = result.accuracy
+    assert found.clean is not None
+    assert found.loss_points is not None
+    assert found.interval_points is not None
+    low, high = found.interval_points
+    rows = [
+        Row(("distributions collected", f"{result.distributions} of {result.elements} elements")),
+        Row(("accuracy without noise", f"{found.clean:.2f} % of {found.n} test inputs")),
+        Row(("accuracy with sampled noise", f"{found.noisy:.2f} %")),
+        Row(("loss (95 % interval)", f"{found.loss_points:.2f} points ({low:.2f} to {high:.2f})")),
+        Row(("budget", f"{result.budget_points:g} points, on data held out from learning")),
+        Row(("1/SNR of sampled noise", f"{result.snr_inverse:.2f}")),
+        Row(("epochs a tensor, parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),
+        Row(("orders on disk", size(result.footprint_bytes))),
+        Row(("time", f"{result.seconds:.1f} s")),
+    ]
+    terminal.table(("", ""), rows, title=f"{result.kind} noise", left=2)
+    terminal.say(
+        "1/SNR is a strength, not a privacy guarantee: an adversary who knows the collection can undo much of it"
+    )

@@ -27,7 +27,6 @@ def cut(
     public_input: Annotated[
         Optional[list[str]], typer.Option(help="An input that may cross as it is; repeat for several.")
     ] = None,
-    wire: Annotated[str, typer.Option(help="How tensors are sent: float32, float16 or int8.")] = "float32",
     noise: Annotated[Optional[str], typer.Option(help="Price this kind of noise on the edge: laplace.")] = None,
     json: Json = False,
 ) -> None:
@@ -51,7 +50,6 @@ def cut(
         links.load(link),
         at=at,
         public_inputs=frozenset(public_input or ()),
-        wire=wire,
         noise=noise,
     )
     if out is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+import msgspec
+
 from planner.plan import Predicted
 from profiles.codec import WIRE_ITEMSIZE
 from profiles.device import DeviceProfile
@@ -131,3 +133,17 @@ class CostModel:
             parameters += node.parameter_bytes or 0
             peak = max(peak, node.bytes + sum(graph.by_id[item].bytes for item in set(node.inputs)))
         return parameters + peak
+
+
+def on_link(predicted: Predicted, *, planned: LinkProfile, link: LinkProfile) -> Predicted:
+    """The same cut's price over another link than the one it was planned for."""
+    if predicted.upload_bytes == 0:
+        return predicted
+    # The reply's bytes are not in the plan, but its time over the planned link is.
+    reply_bytes = (predicted.downlink_ms - planned.downlink_ms(size_bytes=0)) * planned.downlink_mbps * 1000 / 8
+    uplink_ms = link.uplink_ms(size_bytes=predicted.upload_bytes)
+    downlink_ms = link.downlink_ms(size_bytes=reply_bytes)
+    total_ms = predicted.edge_ms + predicted.noise_ms + uplink_ms + predicted.cloud_ms + downlink_ms
+    return msgspec.structs.replace(
+        predicted, uplink_ms=uplink_ms, downlink_ms=downlink_ms, total_ms=total_ms, throughput_per_s=None
+    )

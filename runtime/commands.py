@@ -1,3 +1,151 @@
-"""plan data."""
+"""plan serve, plan run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
 import typer
-def register(app: typer.Typer) -> None: ...
+
+from profiles.commands import Json
+from profiles.terminal import Terminal
+
+if TYPE_CHECKING:
+    from planner.plan import Plan
+    from runtime.edge import Noise
+
+PORT = 8400
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve", rich_help_panel="Run")(serve)
+    app.command("run", rich_help_panel="Run")(run)
+
+
+def serve(
+    plan: Annotated[Path, typer.Argument(help="The plan whose cloud half is served.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
+    threads: Annotated[Optional[int], typer.Option(min=1, help="CPU threads. [default: as profiled]")] = None,
+    with_reference: Annotated[
+        bool, typer.Option("--with-reference", help="Serve the whole network too, to time cloud-only.")
+    ] = False,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="End when standard input ends: for a parent process.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Serve the cloud half over the Open Inference Protocol (v2), until interrupted.
+
+    Any client of the protocol can call it. It knows nothing of noise.
+
+    Example: plan serve plan.json --port 8400
+    """
+    from importlib import metadata
+
+    import msgspec
+
+    from planner import plan as plans
+    from profiles.engine import set_threads
+    from runtime.cloud import CloudApp, Server, listen
+    from runtime.serving import require_cut, served_models
+
+    terminal = Terminal(json=json)
+    planned = plans.read(plan)
+    require_cut(planned)
+    with listen(host, port) as bound:
+        set_threads(threads or planned.cloud.threads)
+        models = served_models(planned, with_reference=with_reference)
+        server = Server(CloudApp(models, metadata.version("shredder-plan")))
+        address, number = bound.getsockname()[:2]
+        url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+        if until_eof:
+            _end_with_stdin(server)
+        terminal.say(f"serving {', '.join(models)} on {url}; Ctrl-C ends it")
+        terminal.document(msgspec.json.encode({"url": url, "models": list(models)}))
+        server.run(sockets=[bound])
+
+
+def _end_with_stdin(server: object) -> None:
+    import sys
+    import threading
+
+    def wait() -> None:
+        sys.stdin.read()
+        server.should_exit = True  # type: ignore[attr-defined]
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def run(
+    plan: Annotated[Path, typer.Argument(help="The plan to run.")],
+    noise: Annotated[Path, typer.Option(help="Noise learned for the plan: nothing is sent without.")],
+    server: Annotated[Optional[str], typer.Option(help="URL of the cloud. [default: a local process]")] = None,
+    data: Annotated[Optional[str], typer.Option(help="Test data. [default: what the noise was learned on]")] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Single inferences that are timed.")] = 300,
+    link: Annotated[Optional[str], typer.Option(help="Emulate this link instead of the plan's.")] = None,
+    no_emulation: Annotated[bool, typer.Option("--no-emulation", help="Local cloud on plain loopback.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="Where the record of the run is written.")] = None,
+    input: Annotated[Optional[Path], typer.Option(help="Your own inputs, .npy [n, ...].")] = None,
+    output: Annotated[Optional[Path], typer.Option(help="Where their outputs go, .npy.")] = None,
+    json: Json = False,
+) -> None:
+    """Run the edge half here and the cloud half there, with fresh noise for every inference.
+
+    Without --server the cloud half runs in a second process here, behind an emulated link.
+
+    Example: plan run plan.json --noise noise.safetensors --data mnist --out run.json
+
+    Example: plan run plan.json --noise noise.safetensors --server http://server:8400 --input x.npy --output y.npy
+    """
+    from noise import collection
+    from noise.datasets import catalog
+    from planner import plan as plans
+    from profiles import artifact
+    from profiles import link as links
+    from profiles.errors import PlanError
+    from runtime import report, trial
+    from runtime.serving import require_cut
+
+    if (input is None) != (output is None):
+        raise PlanError("plan run: --input and --output go together; give both or neither")
+    if server is not None and (link is not None or no_emulation):
+        raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
+    terminal = Terminal(json=json)
+    planned = plans.read(plan)
+    require_cut(planned)
+    learned, facts = collection.read(noise)
+    collection.require_match(facts, planned, origin=str(noise))
+    emulated = None if link is None else links.load(link)
+    if input is not None and output is not None:
+        _run_own(terminal, planned, learned, input, output, server)
+        return
+    with terminal.progress("running") as advance:
+        record = trial.run(
+            planned,
+            learned,
+            facts,
+            catalog.load(data or facts.data),
+            server=server,
+            link=emulated,
+            emulate=not no_emulation,
+            samples=samples,
+            progress=advance,
+        )
+    if out is not None:
+        artifact.write(out, record)
+    report.show(terminal, record)
+    if out is not None:
+        terminal.say(f"written: {out}")
+    terminal.document(artifact.encode(record))
+
+
+def _run_own(
+    terminal: Terminal, plan: "Plan", noise: "Noise", source: Path, target: Path, server: str | None
+) -> None:
+    """The user's own inputs through the split network."""
+    import msgspec
+
+    from runtime import own
+
+    answered = own.run(plan, noise, source, target, server=server)
+    terminal.say(f"{answered} inputs answered, written: {target}")
+    terminal.document(msgspec.json.encode({"inputs": answered, "output": str(target)}))

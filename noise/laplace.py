@@ -1,0 +1,128 @@
+"""The paper's noise: a Laplace distribution and the order of the learned elements (Shredder, Sections 2 and 4).
+
+Learned once: a noise tensor. Kept of it: location and scale of the Laplace fit, and the order of its flattened
+elements, largest first. Drawn for an inference: one distribution at random, as many samples as elements, sorted,
+laid out in that order. No torch here: the edge samples without it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.randomness import SeededRandom, Uniforms
+
+Array = NDArray[Any]
+
+#: Bins of the histogram that judges a fit. Few, so that a tensor of a hundred elements fills them.
+BINS = 20
+
+
+@dataclass(frozen=True)
+class OrderedLaplace:
+    """d distributions for one crossing tensor of n elements.
+
+    loc, scale: [d]. order: [d, n], indices of the elements, largest first.
+    """
+
+    loc: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+    @property
+    def distributions(self) -> int:
+        return len(self.loc)
+
+    @property
+    def elements(self) -> int:
+        return int(self.order.shape[1])
+
+    def draw(self, which: NDArray[np.int64], random: Uniforms) -> NDArray[np.float32]:
+        """Fresh noise [rows, n], row i from distribution which[i]."""
+        uniform = random.uniform((len(which), self.elements))
+        # Sorting commutes with the increasing quantile function; uniforms sort fastest.
+        uniform.sort(axis=1)
+        values = quantile(uniform[:, ::-1]) * self.scale[which, None] + self.loc[which, None]
+        noise = np.empty_like(values, dtype=np.float32)
+        np.put_along_axis(noise, self.order[which], values.astype(np.float32), axis=1)
+        return noise
+
+    def take(self, kept: Sequence[int] | NDArray[np.int64]) -> "OrderedLaplace":
+        """The given distributions alone."""
+        return OrderedLaplace(self.loc[kept], self.scale[kept], self.order[kept])
+
+
+@dataclass(frozen=True)
+class LaplaceNoise:
+    """Noise for every crossing tensor of a cut: node id → its distributions, all with as many.
+
+    One inference takes the same distribution index for all of its tensors: they were learned together.
+    """
+
+    tensors: Mapping[str, OrderedLaplace]
+    kind: str = "laplace"
+
+    @property
+    def distributions(self) -> int:
+        return next(iter(self.tensors.values())).distributions
+
+    @property
+    def elements(self) -> int:
+        return sum(one.elements for one in self.tensors.values())
+
+    def draw(self, rows: int, random: Uniforms) -> list[NDArray[np.float32]]:
+        """Fresh noise for `rows` inferences: for each crossing tensor [rows, n]."""
+        which = random.integers(self.distributions, rows)
+        return [one.draw(which, random) for one in self.tensors.values()]
+
+
+def quantile(uniform: Array) -> Array:
+    """Quantile function of the standard Laplace distribution."""
+    centred = uniform - 0.5
+    # copysign takes the magnitude of the logarithm, which is negative.
+    return np.copysign(np.log1p(-2 * np.abs(centred)), centred)
+
+
+def order_of(elements: Array) -> NDArray[np.int64]:
+    """Indices of flattened elements, largest first: [3.2, 4.8, 7.3, 1.5] → [2, 1, 0, 3]."""
+    return np.argsort(-elements, axis=-1, kind="stable")
+
+
+def fit(elements: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Maximum-likelihood location and scale of each row [d, n] (as `scipy.stats.laplace.fit`)."""
+    loc = np.median(elements, axis=1)
+    return loc.astype(np.float64), np.abs(elements - loc[:, None]).mean(axis=1).astype(np.float64)
+
+
+def fit_error(elements: Array, loc: Array, scale: Array) -> NDArray[np.float64]:
+    """Sum of squared errors between a row's histogram and that of its fitted density [d].
+
+    The bins hold 1 / BINS of the fitted distribution each, so the expected share is the same in all of them.
+    """
+    standard = (elements - loc[:, None]) / np.maximum(scale, 1e-30)[:, None]
+    edges = quantile(np.arange(1, BINS) / BINS)
+    bins = np.searchsorted(edges, standard)
+    shares = np.stack([np.bincount(row, minlength=BINS) for row in bins]) / elements.shape[1]
+    error: NDArray[np.float64] = ((shares - 1 / BINS) ** 2).sum(axis=1)
+    return error
+
+
+@lru_cache(maxsize=32)
+def fit_threshold(n: int, *, level: float = 0.99, trials: int = 400) -> float:
+    """The error below which a fit passes: what `level` of true Laplace tensors of n elements stay under.
+
+    The paper's threshold is "tunable, differs by model"; it differs by n, and this says how.
+    """
+    random = SeededRandom(0)
+    rows = max(1, min(trials, 20_000_000 // n))
+    samples = quantile(random.uniform((rows, n)))
+    return float(np.quantile(fit_error(samples, *fit(samples)), level))
+
+
+def ordered(elements: Array) -> OrderedLaplace:
+    """Fit each learned tensor [d, n] and keep its order; the values themselves are not kept."""
+    loc, scale = fit(elements)
+    return OrderedLaplace(loc, scale, order_of(elements))

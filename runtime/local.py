@@ -1,0 +1,68 @@
+"""A cloud on this machine, as a second process, behind an emulated link, as a third.
+
+Each child holds the other end of a pipe from here and ends when the pipe closes: nothing is left running, however
+this process ends.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from planner.plan import Plan
+from profiles import artifact
+from profiles.errors import PeerError
+from profiles.link import LinkProfile
+
+
+@contextmanager
+def local_cloud(plan: Plan, link: LinkProfile | None) -> Iterator[str]:
+    """URL of a local cloud process for the plan, behind the link (None: plain loopback).
+
+    Raises PeerError where a process does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="plan-local-") as folder, contextlib.ExitStack() as stack:
+        plan_file = Path(folder, "plan.json")
+        artifact.write(plan_file, plan)
+        serve = ["runtime.cli", "serve", str(plan_file), "--port", "0", "--json", "--with-reference", "--until-eof"]
+        url = json.loads(stack.enter_context(_child(serve, "the local cloud")))["url"]
+        if link is not None:
+            link_file = Path(folder, "link.json")
+            artifact.write(link_file, link)
+            host, port = url.removeprefix("http://").split(":")
+            emulate = ["runtime.emulation", str(link_file), host, port]
+            url = f"http://127.0.0.1:{int(stack.enter_context(_child(emulate, 'the emulated link')))}"
+        yield url
+
+
+@contextmanager
+def _child(module: list[str], what: str) -> Iterator[str]:
+    """A child process; its first line of output once it is ready."""
+    # -P: modules of the current folder must not stand before ours. A session of its own: an interrupt from the
+    # keyboard reaches this process alone, which then ends its children.
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", *module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise PeerError(f"{what} did not start (exit {process.wait()}); its own words stand above")
+        yield line
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

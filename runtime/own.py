@@ -1,0 +1,52 @@
+"""The user's own inputs, from a file to a file."""
+
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.learning import CutNetwork
+from planner.plan import Plan
+from profiles import artifact
+from profiles.engine import set_threads
+from profiles.errors import DataError
+from runtime.edge import EdgeHalf, Noise
+from runtime.local import local_cloud
+from runtime.trial import BATCH, connect
+
+
+def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | None) -> int:
+    """Inputs [n, ...] of an .npy through the split network, the first output to an .npy; how many they were.
+
+    Raises DataError: not an .npy of the shape and type the model takes. PeerError: the server does not answer.
+    """
+    set_threads(plan.edge.threads)
+    cut = CutNetwork.of(plan)
+    example = cut.network.example[0]
+    inputs = _load(source, tuple(example.shape[1:]), str(example.dtype).removeprefix("torch."))
+    with ExitStack() as stack:
+        url = server or stack.enter_context(local_cloud(plan, None))
+        client = stack.enter_context(connect(url, plan, cut))
+        outputs = [node.id for node in cut.network.graph.outputs]
+        edge = EdgeHalf(cut.edge, noise, client, crossing=list(cut.shapes), outputs=outputs)
+        rows = BATCH if cut.network.dynamic_batch else cut.network.batch
+        answers = [edge.infer([inputs[at : at + rows]]).outputs[0] for at in range(0, len(inputs), rows)]
+    stream = BytesIO()
+    np.save(stream, np.concatenate(answers), allow_pickle=False)
+    artifact.write_bytes(target, stream.getvalue())
+    return len(inputs)
+
+
+def _load(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not an .npy file ({str(error).splitlines()[0]}); save it with numpy.save") from error
+    if not isinstance(found, np.ndarray) or found.shape[1:] != shape or found.ndim != len(shape) + 1 or not len(found):
+        raise DataError(f"{path}: shape {list(getattr(found, 'shape', []))}, the model takes [n, {', '.join(map(str, shape))}]")
+    if str(found.dtype) != dtype:
+        raise DataError(f"{path}: {found.dtype}, the model takes {dtype}; convert it with .astype('{dtype}')")
+    return found

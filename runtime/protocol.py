@@ -1,0 +1,257 @@
+"""Open Inference Protocol v2 over HTTP with the binary tensor extension: requests, replies, errors as bytes.
+
+Both sides are here, so that what one writes the other reads: a JSON header, then the tensors' bytes, the header's
+length in `Inference-Header-Content-Length`. No socket in this file.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from profiles import codec
+from profiles.errors import PlanError
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+MOST_DIMENSIONS = 16
+Array = NDArray[Any]
+Scalar = bool | int | float | str
+
+
+class ProtocolError(PlanError):
+    """What a peer sent is not what the protocol has."""
+
+
+class TensorFacts(msgspec.Struct, frozen=True):
+    """A tensor in a model's metadata; −1 stands for any size."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    versions: tuple[str, ...] = ()
+    platform: str = ""
+
+
+class ServerMetadata(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+    extensions: tuple[str, ...]
+
+
+class _Tensor(msgspec.Struct, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    parameters: dict[str, Any] = {}
+    data: list[Any] | None = None
+
+
+class _Wanted(msgspec.Struct, omit_defaults=True):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Request(msgspec.Struct, omit_defaults=True):
+    inputs: list[_Tensor]
+    outputs: list[_Wanted] = []
+    id: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class _Reply(msgspec.Struct, omit_defaults=True):
+    model_name: str
+    outputs: list[_Tensor]
+    model_version: str = ""
+    id: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+_read_request = msgspec.json.Decoder(_Request)
+_read_reply = msgspec.json.Decoder(_Reply)
+_write = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """tensors: by name. wanted: names of outputs, none for all; binary: those to be sent as bytes."""
+
+    tensors: Mapping[str, Array]
+    wanted: tuple[str, ...] = ()
+    binary: frozenset[str] | None = None
+    id: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_binary(self, output: str) -> bool:
+        return self.binary is None or output in self.binary
+
+
+@dataclass(frozen=True)
+class InferReply:
+    tensors: Mapping[str, Array]
+    model: str
+    id: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A body and the headers that say what it is."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def encode_request(request: InferRequest) -> Message:
+    """All tensors as bytes; binary replies asked for."""
+    facts, parts = _binary_tensors(request.tensors)
+    parameters = {**request.parameters, "binary_data_output": True}
+    return _message(_Request(facts, id=request.id, parameters=parameters), parts)
+
+
+def decode_request(body: bytes | memoryview, header_length: str | None) -> InferRequest:
+    """Raises ProtocolError for anything that is not whole and consistent."""
+    head, tail = _cut(body, header_length)
+    request = _parse(_read_request, head)
+    tensors = _tensors(request.inputs, tail)
+    if not tensors:
+        raise ProtocolError("the request has no inputs")
+    default = bool(request.parameters.get("binary_data_output", False))
+    binary = None if default and not request.outputs else frozenset(
+        one.name for one in request.outputs if one.parameters.get("binary_data", default)
+    )
+    wanted = tuple(one.name for one in request.outputs)
+    return InferRequest(tensors, wanted, binary, request.id, request.parameters)
+
+
+def encode_reply(reply: InferReply, *, binary: Iterable[str]) -> Message:
+    """Outputs named in `binary` as bytes, the others as JSON."""
+    names = frozenset(binary)
+    packed = {name: array for name, array in reply.tensors.items() if name in names}
+    facts, parts = _binary_tensors(packed)
+    by_name = {fact.name: fact for fact in facts}
+    for name, array in reply.tensors.items():
+        if name not in names:
+            datatype = codec.datatype_of(str(array.dtype))
+            by_name[name] = _Tensor(name, datatype, array.shape, data=array.reshape(-1).tolist())
+    outputs = [by_name[name] for name in reply.tensors]
+    return _message(_Reply(reply.model, outputs, id=reply.id, parameters=dict(reply.parameters)), parts)
+
+
+def decode_reply(body: bytes | memoryview, header_length: str | None) -> InferReply:
+    """Raises ProtocolError for anything that is not whole and consistent."""
+    head, tail = _cut(body, header_length)
+    reply = _parse(_read_reply, head)
+    return InferReply(_tensors(reply.outputs, tail), reply.model_name, reply.id, reply.parameters)
+
+
+def encode_error(message: str) -> bytes:
+    return _write.encode(_Error(message))
+
+
+def decode_error(body: bytes) -> str:
+    """A server's own words, shortened; whatever it sent."""
+    try:
+        return msgspec.json.decode(body, type=_Error).error[:300]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no reason given"
+
+
+def encode_metadata(facts: msgspec.Struct) -> bytes:
+    return _write.encode(facts)
+
+
+def decode_metadata(body: bytes) -> ModelMetadata:
+    """Raises ProtocolError where it is no model metadata."""
+    try:
+        return msgspec.json.decode(body, type=ModelMetadata)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the server's model metadata cannot be read ({error})") from error
+
+
+def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[memoryview]]:
+    facts, parts = [], []
+    for name, array in tensors.items():
+        data = codec.pack(array)
+        datatype = codec.datatype_of(str(array.dtype))
+        facts.append(_Tensor(name, datatype, array.shape, parameters={"binary_data_size": len(data)}))
+        parts.append(data)
+    return facts, parts
+
+
+def _message(header: msgspec.Struct, parts: Sequence[memoryview]) -> Message:
+    head = _write.encode(header)
+    if not parts:
+        return Message(head, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+    return Message(b"".join([head, *parts]), headers)
+
+
+def _cut(body: bytes | memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
+    view = memoryview(body)
+    if header_length is None:
+        return view, view[:0]
+    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(view):
+        raise ProtocolError(f"{HEADER_LENGTH} is {header_length[:20]!r}, the body has {len(view)} bytes")
+    return view[: int(header_length)], view[int(header_length) :]
+
+
+def _parse(decoder: "msgspec.json.Decoder[Any]", head: memoryview) -> Any:
+    try:
+        return decoder.decode(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"the JSON header is not that of the protocol: {str(error)[:200]}") from error
+
+
+def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
+    tensors: dict[str, Array] = {}
+    start = 0
+    for fact in facts:
+        _check_shape(fact)
+        if fact.name in tensors:
+            raise ProtocolError(f"tensor {fact.name[:80]!r} stands twice")
+        count = fact.parameters.get("binary_data_size")
+        if count is None:
+            tensors[fact.name] = _from_json(fact)
+            continue
+        if type(count) is not int or not 0 <= count <= len(tail) - start:
+            raise ProtocolError(f"tensor {fact.name[:80]!r}: binary_data_size {count!r}, {len(tail) - start} bytes left")
+        try:
+            part = tail[start : start + count]
+            tensors[fact.name] = codec.unpack(part, datatype=fact.datatype, shape=fact.shape)
+        except PlanError as error:
+            raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error
+        start += count
+    if start != len(tail):
+        raise ProtocolError(f"{len(tail) - start} bytes follow the last tensor, expected none")
+    return tensors
+
+
+def _check_shape(fact: _Tensor) -> None:
+    if len(fact.shape) > MOST_DIMENSIONS or any(size < 0 for size in fact.shape):
+        raise ProtocolError(f"tensor {fact.name[:80]!r}: shape {list(fact.shape)[:20]} cannot be")
+
+
+def _from_json(fact: _Tensor) -> Array:
+    if fact.data is None:
+        raise ProtocolError(f"tensor {fact.name[:80]!r} has neither data nor binary_data_size")
+    try:
+        array = np.asarray(fact.data).reshape(-1)
+        if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
+            raise ValueError(f"{len(array)} values of {array.dtype}")
+        return array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ProtocolError(f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})") from error

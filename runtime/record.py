@@ -1,0 +1,69 @@
+"""RunRecord: what a split run measured, beside what was predicted (`plan.run/1`)."""
+
+import msgspec
+
+from noise.collection import Accuracy
+from profiles.artifact import Count, NonNegative
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """Median and 95th percentile over the single inferences, milliseconds."""
+
+    p50: float
+    p95: float
+
+
+class MeasuredParts(msgspec.Struct, frozen=True):
+    """uplink and downlink are told apart by the clock that both local processes share, or else in proportion."""
+
+    edge: Quantiles
+    noise: Quantiles
+    uplink: Quantiles
+    cloud: Quantiles
+    downlink: Quantiles
+    total: Quantiles
+
+
+class PredictedParts(msgspec.Struct, frozen=True):
+    edge: NonNegative
+    noise: NonNegative
+    uplink: NonNegative
+    cloud: NonNegative
+    downlink: NonNegative
+    total: NonNegative
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
+    """One run.
+
+    accuracy: percent of the test set, over the wire, fresh noise for every input.
+    limit_ms: edge + all bytes / rate + round trip + cloud compute, measured: what no runtime can be faster than.
+    bytes_up, bytes_down: all bytes on the wire for one inference, headers included. upload_bytes: of the tensors.
+    speedup_vs_cloud_only: over cloud-only on the same link; cloud_only_ms and its provenance say from what.
+    largest_difference: between halves and whole without noise, in one process, relative to the largest value.
+    """
+
+    model: str
+    cut: str
+    link: str
+    emulated: bool
+    server: str
+    samples: Count
+    accuracy: Accuracy
+    latency_ms: MeasuredParts
+    predicted_ms: PredictedParts
+    limit_ms: float | None
+    bytes_up: Count
+    bytes_down: Count
+    upload_bytes: Count
+    input_bytes: Count
+    cloud_only_ms: float
+    cloud_only_provenance: str
+    speedup_vs_cloud_only: float
+    equal_to_whole: bool | None
+    largest_difference: float | None
+    engine: str
+    wire: str
+    noise: str
+    errors: Count
+    retries: Count

@@ -1,0 +1,59 @@
+"""What happened, as a table for people."""
+
+from profiles.terminal import Row, Terminal, ms, size
+from runtime.record import Quantiles, RunRecord
+
+PARTS = ("edge", "noise", "uplink", "cloud", "downlink", "total")
+
+
+def show(terminal: Terminal, run: RunRecord) -> None:
+    """One table: accuracy, bytes, latency by part, predicted beside measured, speed-up."""
+    how = "emulated" if run.emulated else "not emulated"
+    terminal.say(f"link: {run.link}; {how}")
+    title = f"{run.model} cut after {run.cut}, {run.accuracy.n} test inputs, fresh {run.noise} noise for each"
+    terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
+    terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
+    if run.cloud_only_provenance == "modelled":
+        terminal.say("cloud-only is modelled: the input itself is never sent to another's server to measure it")
+
+
+def _accuracy(run: RunRecord) -> list[Row]:
+    found = run.accuracy
+    rows = []
+    if found.clean is not None:
+        rows.append(Row(("accuracy without noise, %", "", f"{found.clean:.2f}", "")))
+    rows.append(Row(("accuracy with noise, %", "", f"{found.noisy:.2f}", "")))
+    if found.loss_points is not None and found.interval_points is not None:
+        low, high = found.interval_points
+        rows.append(Row(("loss, points", "", f"{found.loss_points:.2f}", "")))
+        rows.append(Row(("  its 95 % interval", "", f"{low:.2f} to {high:.2f}", "")))
+    return rows
+
+
+def _bytes(run: RunRecord) -> list[Row]:
+    return [
+        Row(("sent, tensors alone", size(run.upload_bytes), size(run.upload_bytes), "")),
+        Row(("sent, all bytes on the wire", "", size(run.bytes_up), "")),
+        Row(("input as a client sends it (8-bit image)", "", size(run.input_bytes), "")),
+    ]
+
+
+def _latency(run: RunRecord) -> list[Row]:
+    emulated = " (emulated)" if run.emulated else ""
+    labels = {"uplink": f"uplink{emulated}", "downlink": f"downlink{emulated}"}
+    rows = []
+    for part in PARTS:
+        measured: Quantiles = getattr(run.latency_ms, part)
+        cells = (f"{labels.get(part, part)}, ms", ms(getattr(run.predicted_ms, part)), ms(measured.p50), ms(measured.p95))
+        rows.append(Row(cells, mark=part == "total"))
+    if run.limit_ms is not None:
+        rows.append(Row(("limit: compute + bytes / rate + round trip, ms", "", ms(run.limit_ms), "")))
+    rows.append(Row((f"cloud-only on the same link, ms ({run.cloud_only_provenance})", "", ms(run.cloud_only_ms), "")))
+    rows.append(Row(("speed-up over cloud-only", "", f"{run.speedup_vs_cloud_only:.2f}×", ""), mark=True))
+    return rows
+
+
+def _equality(run: RunRecord) -> str:
+    if run.equal_to_whole is None:
+        return "halves not checked against the whole: it is not here"
+    return f"without noise the halves equal the whole, largest difference {run.largest_difference:.1e}"
