@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from noise.collection import Accuracy
@@ -25,3 +24,15 @@ def compare(clean: NDArray[Any] | None, noisy: NDArray[Any], labels: NDArray[Any
     loss = 100 * float(change.mean())
     margin = 100 * 1.96 * float(change.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
     return Accuracy(100 * float(right_clean.mean()), after, loss, (loss - margin, loss + margin), count)
+
+
+def accuracy_rows(found: Accuracy) -> list[tuple[str, str]]:
+    """An accuracy in words, as every table shows it."""
+    rows = [(f"accuracy with fresh noise, {found.n} test inputs", f"{found.noisy:.2f} %")]
+    if found.clean is not None:
+        rows.insert(0, ("accuracy without noise", f"{found.clean:.2f} %"))
+    if found.loss_points is not None and found.interval_points is not None:
+        low, high = found.interval_points
+        rows.append(("loss, points", f"{found.loss_points:.2f}"))
+        rows.append(("  its 95 % interval", f"{low:.2f} to {high:.2f}"))
+    return rows

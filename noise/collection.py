@@ -31,7 +31,7 @@ class Crossing(msgspec.Struct, frozen=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True):
-    """Percent of n test inputs. loss_points: clean − noisy; interval_points: its paired 95 % interval, low and high."""
+    """Percent of n test inputs. loss_points: clean − noisy; interval_points: its paired 95 % interval (low, high)."""
 
     clean: float | None
     noisy: float
@@ -84,7 +84,9 @@ def read(path: Path) -> tuple[LaplaceNoise, NoiseFacts]:
     try:
         return LaplaceNoise({one.node: _distributions(arrays, one) for one in facts.crossing}), facts
     except (KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}: tensor {error} is missing or of the wrong form; learn the noise anew") from error
+        raise ArtifactError(
+            f"{path}: tensor {error} is missing or of the wrong form; learn the noise anew"
+        ) from error
 
 
 def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:

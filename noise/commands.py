@@ -1,12 +1,16 @@
 """plan data fetch, plan learn."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.accuracy import accuracy_rows
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
+
+if TYPE_CHECKING:
+    from noise.learning import LearnResult
 
 data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
 
@@ -49,11 +53,11 @@ def fetch(
 def learn(
     plan: Annotated[Path, typer.Argument(help="The plan whose crossing tensors get noise.")],
     data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
-    out: Annotated[Optional[Path], typer.Option(help="Where the noise is written.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the noise is written.")] = None,
     noise: Annotated[str, typer.Option(help="The kind of noise: laplace.")] = "laplace",
     budget: Annotated[float, typer.Option(help="Accuracy that may be lost, percentage points.")] = 1.5,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Distributions to collect.")] = 20,
-    seed: Annotated[Optional[int], typer.Option(min=0, help="Makes learning repeatable; never used to run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Makes learning repeatable; never used to run.")] = None,
     alpha: Annotated[float, typer.Option(min=0, help="α of Equation 4.")] = 0.0001,
     steps: Annotated[int, typer.Option(min=1, help="Iterations for each noise tensor.")] = 300,
     json: Json = False,
@@ -110,21 +114,12 @@ def learn(
     terminal.document(msgspec.json.encode(result))
 
 
-def show(terminal: Terminal, result: "object") -> None:
+def show(terminal: Terminal, result: "LearnResult") -> None:
     """What was learned, and what the figures do not say."""
-    from noise.learning import LearnResult
-
-    assert isinstance(result, LearnResult)
     found = result.accuracy
-    assert found.clean is not None
-    assert found.loss_points is not None
-    assert found.interval_points is not None
-    low, high = found.interval_points
     rows = [
         Row(("distributions collected", f"{result.distributions} of {result.elements} elements")),
-        Row(("accuracy without noise", f"{found.clean:.2f} % of {found.n} test inputs")),
-        Row(("accuracy with sampled noise", f"{found.noisy:.2f} %")),
-        Row(("loss (95 % interval)", f"{found.loss_points:.2f} points ({low:.2f} to {high:.2f})")),
+        *(Row(pair) for pair in accuracy_rows(found)),
         Row(("budget", f"{result.budget_points:g} points, on data held out from learning")),
         Row(("1/SNR of sampled noise", f"{result.snr_inverse:.2f}")),
         Row(("epochs a tensor, parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),

@@ -83,7 +83,8 @@ def quantile(uniform: Array) -> Array:
     """Quantile function of the standard Laplace distribution."""
     centred = uniform - 0.5
     # copysign takes the magnitude of the logarithm, which is negative.
-    return np.copysign(np.log1p(-2 * np.abs(centred)), centred)
+    values: Array = np.copysign(np.log1p(-2 * np.abs(centred)), centred)
+    return values
 
 
 def order_of(elements: Array) -> NDArray[np.int64]:

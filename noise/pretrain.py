@@ -5,7 +5,7 @@ heart would judge too kindly.
 """
 
 import argparse
-import os
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def pretrain(network: nn.Module, data: Split, *, seed: int, epochs: int = EPOCHS
 
 def accuracy_percent(network: nn.Module, data: Split) -> float:
     with torch.inference_mode():
-        found = torch.cat([network(part).argmax(1) for part in torch.from_numpy(data.inputs).split(1000)])
+        found = torch.cat([network(part).argmax(1) for part in torch.split(torch.from_numpy(data.inputs), 1000)])
     return 100 * float((found == torch.from_numpy(data.labels)).double().mean())
 
 
@@ -56,15 +56,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m noise.pretrain", description=__doc__)
     parser.add_argument("model", choices=[name for name, entry in ZOO.items() if entry.weights])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="default: the zoo's own weights file")
+    parser.add_argument("--out", type=Path, help="default: the zoo's own, in a checkout")
     arguments = parser.parse_args()
     entry = ZOO[arguments.model]
     torch.manual_seed(arguments.seed)
-    network: nn.Module = __import__(entry.module, fromlist=["build"]).build()
+    network: nn.Module = importlib.import_module(entry.module).build()
     data = catalog.load(entry.data)
     pretrain(network, data.without_holdout(), seed=arguments.seed)
     found = accuracy_percent(network, data.test)
-    out = arguments.out or Path(os.path.dirname(__import__(entry.module, fromlist=["build"]).__file__)) / "weights" / str(entry.weights)
+    out = arguments.out or Path("profiles", "zoo", "weights", str(entry.weights))
     facts = {"trained_on": entry.data, "seed": str(arguments.seed), "test_accuracy_percent": f"{found:.2f}"}
     artifact.write_bytes(out, save(network.state_dict(), metadata=facts))
     print(f"{found:.2f} % of {len(data.test)} test inputs; {out}")  # noqa: T201

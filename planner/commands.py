@@ -1,7 +1,7 @@
 """plan cut."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,14 +20,14 @@ def cut(
     edge: Annotated[Path, typer.Argument(help="Profile of the edge device.")],
     cloud: Annotated[Path, typer.Argument(help="Profile of the cloud.")],
     link: Annotated[str, typer.Option(help="A preset's name or a link file.")],
-    out: Annotated[Optional[Path], typer.Option(help="Where the plan is written.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the plan is written.")] = None,
     at: Annotated[
-        Optional[str], typer.Option(help="Your own cut: a candidate's name, a node, edge-only or cloud-only.")
+        str | None, typer.Option(help="Your own cut: a candidate's name, a node, edge-only or cloud-only.")
     ] = None,
     public_input: Annotated[
-        Optional[list[str]], typer.Option(help="An input that may cross as it is; repeat for several.")
+        list[str] | None, typer.Option(help="An input that may cross as it is; repeat for several.")
     ] = None,
-    noise: Annotated[Optional[str], typer.Option(help="Price this kind of noise on the edge: laplace.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Price this kind of noise on the edge: laplace.")] = None,
     json: Json = False,
 ) -> None:
     """Choose where to cut: the least latency over all legal cuts.
@@ -65,15 +65,14 @@ def show(terminal: Terminal, plan: "Plan") -> None:
     rows = [_row(one.name, one.predicted, chosen=one.name == plan.cut.name) for one in plan.candidates]
     rows.append(_row("cloud-only", plan.references.cloud_only, chosen=plan.cut.name == "cloud-only"))
     rows.append(_row("edge-only", plan.references.edge_only, chosen=plan.cut.name == "edge-only"))
-    terminal.say(f"edge:  {_device(plan.edge)}")
-    terminal.say(f"cloud: {_device(plan.cloud)}")
+    terminal.say(f"edge:  {plan.edge.label}")
+    terminal.say(f"cloud: {plan.cloud.label}")
     terminal.say(f"link:  {plan.link.label}")
     columns = ("", "cut after", "sends", "edge", "noise", "uplink", "cloud", "downlink", "total ms")
     terminal.table(columns, rows, title=f"{plan.model.name}: predicted latency, ms", left=2)
     for segment in plan.breakpoints:
-        terminal.say(
-            f"uplink {segment.uplink_mbps_from:.3g} to {segment.uplink_mbps_to:.3g} Mbps: best cut after {segment.cut}"
-        )
+        low, high = segment.uplink_mbps_from, segment.uplink_mbps_to
+        terminal.say(f"uplink {low:.4g} to {high:.4g} Mbps: best cut after {segment.cut}")
     for line in verdict(plan):
         terminal.say(line)
 
@@ -87,6 +86,11 @@ def verdict(plan: "Plan") -> list[str]:
         f"cut: {plan.cut.name} ({chosen} of {plan.settings.legal_cuts} legal cuts), "
         f"{cloud_only / total:.2f}× the speed of cloud-only"
     ]
+    if cloud_only < total and plan.cut.name != "cloud-only":
+        lines.append(
+            f"cloud-only would be as fast or faster ({ms(cloud_only)} ms), but sends the input itself: here the cut "
+            "gains what the cloud does not see, not time"
+        )
     if edge_only < total and plan.cut.name != "edge-only":
         lines.append(
             f"edge-only would be faster: {ms(edge_only)} ms against {ms(total)} ms, and sends nothing; "
@@ -98,9 +102,3 @@ def verdict(plan: "Plan") -> list[str]:
 def _row(name: str, cost: "Predicted", *, chosen: bool) -> Row:
     parts = (cost.edge_ms, cost.noise_ms, cost.uplink_ms, cost.cloud_ms, cost.downlink_ms, cost.total_ms)
     return Row(("→" if chosen else "", name, size(cost.upload_bytes), *map(ms, parts)), mark=chosen)
-
-
-def _device(device: object) -> str:
-    name, threads = getattr(device, "name", "?"), getattr(device, "threads", None)
-    count = f", {threads} thread{'s' if threads != 1 else ''}" if threads else ""
-    return f"{name}{count} ({getattr(device, 'provenance', '?')}, {getattr(device, 'engine', '?')})"

@@ -110,7 +110,9 @@ class CostModel:
         uplink_ms = self.link.uplink_ms(size_bytes=upload_bytes)
         downlink_ms = self.link.downlink_ms(size_bytes=reply_bytes)
         # Pipelined, a link is busy while bytes leave it; the way through the air overlaps.
-        busy_ms = max(edge_ms + noise_ms, uplink_ms - self.link.rtt_ms / 2, cloud_ms, downlink_ms - self.link.rtt_ms / 2)
+        busy_ms = max(
+            edge_ms + noise_ms, uplink_ms - self.link.rtt_ms / 2, cloud_ms, downlink_ms - self.link.rtt_ms / 2
+        )
         return Predicted(
             edge_ms=edge_ms,
             noise_ms=noise_ms,

@@ -83,9 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     legal_cuts: Count | None = None
 
 
-class Plan(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"
-):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):
     model: ModelFacts
     objective: Objective
     edge: PlannedDevice
@@ -102,5 +100,3 @@ class Plan(
 def read(path: Path) -> Plan:
     """Raises ArtifactError, naming file and field."""
     return artifact.read(path, Plan)
-
-

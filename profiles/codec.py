@@ -40,7 +40,7 @@ def dtype_of(datatype: str) -> str:
 def pack(tensor: NDArray[Any]) -> memoryview:
     """The tensor's bytes, without a copy where it lies as the wire wants it."""
     little = tensor.dtype.newbyteorder("<")
-    return memoryview(np.ascontiguousarray(tensor, dtype=little)).cast("B")
+    return memoryview(np.ascontiguousarray(tensor, dtype=little).data).cast("B")
 
 
 def unpack(data: memoryview | bytes, *, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """plan profile, plan link."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,12 +17,15 @@ def register(app: typer.Typer) -> None:
 
 def profile(
     model: Annotated[str, typer.Argument(help="Zoo name, package.module:function, or a .pt2 file.")],
-    out: Annotated[Optional[Path], typer.Option(help="Where the profile is written.")] = None,
-    threads: Annotated[Optional[int], typer.Option(min=1, help="CPU threads to use. [default: all]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the profile is written.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to use. [default: all]")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    name: Annotated[Optional[str], typer.Option(help="The device's name. [default: its processor's]")] = None,
+    name: Annotated[str | None, typer.Option(help="The device's name. [default: its processor's]")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="About how long to measure.")] = 4.0,
+    pause_ms: Annotated[
+        float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
+    ] = 5.0,
     json: Json = False,
 ) -> None:
     """Trace a model and time every node of it on this device.
@@ -40,16 +43,34 @@ def profile(
         raise PlanError("plan profile: nowhere to put the profile; give --out FILE or --json")
     with terminal.progress(f"profiling {model}") as advance:
         made = measure(
-            model, threads=threads, batch=batch, device=device, name=name, seconds=seconds, progress=advance
+            model,
+            threads=threads,
+            batch=batch,
+            device=device,
+            name=name,
+            seconds=seconds,
+            pause_ms=pause_ms,
+            progress=advance,
         )
     if out is not None:
         artifact.write(out, made)
     rows = [
-        Row((node.id, node.kind, "×".join(map(str, node.shape)), size(node.bytes), flops(node.flops), ms(node.time_ms)))
+        Row(
+            (
+                node.id,
+                node.kind,
+                "×".join(map(str, node.shape)),
+                size(node.bytes),
+                flops(node.flops),
+                ms(node.time_ms),
+            )
+        )
         for node in made.nodes
         if node.kind != "output"
     ]
-    terminal.table(("node", "kind", "shape", "tensor", "FLOPs", "ms"), rows, title=f"{model} on {made.label}", left=3)
+    terminal.table(
+        ("node", "kind", "shape", "tensor", "FLOPs", "ms"), rows, title=f"{model} on {made.device.label}", left=3
+    )
     unknown = [node.id for node in made.nodes if node.flops is None and node.kind not in ("input", "output")]
     if unknown:
         terminal.say(f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")
@@ -76,8 +97,8 @@ def flops(count: int | None) -> str:
 
 
 def link(
-    preset: Annotated[Optional[str], typer.Option(help="A published link by name.")] = None,
-    out: Annotated[Optional[Path], typer.Option(help="Where the link is written.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A published link by name.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the link is written.")] = None,
     json: Json = False,
 ) -> None:
     """Describe the link between edge and cloud: a published one by name, or all of them.
@@ -96,7 +117,15 @@ def link(
         if out is not None:
             raise PlanError(f"plan link --out: which link? Give --preset, one of {', '.join(known)}")
         rows = [
-            Row((one.name, one.provenance, f"{one.uplink_mbps:g}", f"{one.downlink_mbps:g}", f"{one.rtt_ms:g}"))
+            Row(
+                (
+                    one.name,
+                    one.provenance,
+                    f"{one.uplink_mbps:g}",
+                    f"{one.downlink_mbps:g}",
+                    f"{one.rtt_ms:g}",
+                )
+            )
             for one in known.values()
         ]
         terminal.table(("link", "provenance", "up Mbps", "down Mbps", "round trip ms"), rows, left=2)

@@ -37,6 +37,12 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     memory_bytes: Count | None = None
     power_mw: PowerMilliwatts | None = None
 
+    @property
+    def label(self) -> str:
+        """Name, threads, provenance and engine, as every table shows them."""
+        threads = f", {self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""
+        return f"{self.name}{threads} ({self.provenance}, {self.engine})"
+
 
 class TimedNode(Node, frozen=True, kw_only=True, omit_defaults=True):
     """A node and what it takes here: median and interquartile range over the repeats, scaled to the whole."""
@@ -79,13 +85,6 @@ class DeviceProfile(
     @cached_property
     def time_ms(self) -> dict[str, float]:
         return {node.id: node.time_ms for node in self.nodes}
-
-    @property
-    def label(self) -> str:
-        """Device, provenance and threads, as every table shows them."""
-        threads = f", {self.device.threads} threads" if self.device.threads else ""
-        threads = threads.replace(" 1 threads", " 1 thread")
-        return f"{self.device.name}{threads} ({self.device.provenance})"
 
 
 def read(path: Path) -> DeviceProfile:

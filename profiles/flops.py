@@ -8,7 +8,9 @@ from torch.utils.flop_counter import conv_flop_count
 
 Shape = Sequence[int]
 
-_WITHOUT_PRODUCTS = frozenset({"input", "output", "activation", "normalisation", "pooling", "reshape", "join", "embedding"})
+_WITHOUT_PRODUCTS = frozenset(
+    {"input", "output", "activation", "normalisation", "pooling", "reshape", "join", "embedding"}
+)
 _ADDED_FIRST = frozenset({"addmm", "baddbmm"})  # (bias, a, b)
 
 

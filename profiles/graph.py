@@ -96,7 +96,9 @@ class LayerGraph:
             order = list(networkx.lexicographical_topological_sort(arrows, key=position.__getitem__))
         except networkx.NetworkXUnfeasible:
             cycle = " → ".join(edge[0] for edge in networkx.find_cycle(arrows))
-            raise ProfileError(f"the graph has a cycle ({cycle}), expected each node to need earlier ones only") from None
+            raise ProfileError(
+                f"the graph has a cycle ({cycle}), expected each node to need earlier ones only"
+            ) from None
         return cls(tuple(given[position[name]] for name in order))
 
     @cached_property

@@ -107,13 +107,21 @@ def _is_batch(node: fx.Node) -> bool:
 def _batch_of(made: fx.Graph, given: Sequence[fx.Node], copies: dict[fx.Node, fx.Node]) -> fx.Node | None:
     for node in given:
         value = node.meta["val"]
-        if is_tensor(node) and value.ndim and isinstance(value.shape[0], torch.SymInt) and value.shape[0].node.expr.is_Symbol:
+        if (
+            is_tensor(node)
+            and value.ndim
+            and isinstance(value.shape[0], torch.SymInt)
+            and value.shape[0].node.expr.is_Symbol
+        ):
             return made.call_function(torch.ops.aten.sym_size.int, (copies[node], 0))
     return None
 
 
 def require_equal(
-    whole_outputs: Sequence[Array], split_outputs: Sequence[Array], *, tolerance: float = SAME_ENGINE_TOLERANCE
+    whole_outputs: Sequence[Array],
+    split_outputs: Sequence[Array],
+    *,
+    tolerance: float = SAME_ENGINE_TOLERANCE,
 ) -> float:
     """The largest difference relative to the largest value. Raises EqualityError beyond the tolerance."""
     worst = max(
@@ -126,5 +134,3 @@ def require_equal(
             f"{tolerance:.0e}; is the model in eval mode and free of randomness?"
         )
     return worst
-
-

@@ -24,8 +24,9 @@ def summary(times_ns: ArrayLike) -> Sample:
     return Sample(float(middle), float(high - low), len(times_ms))
 
 
-def time_ns(action: Callable[[], object], synchronise: Callable[[], None]) -> int:
-    """One timed call; on a GPU the clock stops when the work has, not when it was queued."""
+def time_ns(action: Callable[[], object], synchronise: Callable[[], None], *, pause_ms: float = 0.0) -> int:
+    """One timed call after a pause; on a GPU the clock stops when the work has, not when it was queued."""
+    time.sleep(pause_ms / 1000)
     synchronise()
     start = time.perf_counter_ns()
     action()

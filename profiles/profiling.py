@@ -3,18 +3,23 @@
 A node timed alone runs with a warm cache and no neighbours, and a sum of such times is not the network's. So the
 network runs operator by operator with a clock reading between two; the readings cost time themselves, hence the
 scaling. Whole, nodes and prefixes are timed in turn, so that a machine whose speed drifts drifts for all of them.
+
+An inference of a split network comes after a wait for the network, when caches have gone cold and the processor
+has gone to sleep: a small network then takes several times what a hot loop shows. So every timed run follows a
+pause (`pause_ms`; 0 for back-to-back inferences).
 """
 
 import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import fx
-from torch.utils import _pytree as pytree
 
 from profiles import halves
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
@@ -27,6 +32,7 @@ from profiles.trace import TracedNetwork, trace
 Progress = Callable[[int, int], None]
 
 WARM_UPS, LEAST_REPEATS, MOST_REPEATS, PREFIXES = 5, 10, 2000, 3
+PAUSE_MS = 5.0
 
 
 def profile(
@@ -37,17 +43,27 @@ def profile(
     device: str = "cpu",
     name: str | None = None,
     seconds: float = 4.0,
+    pause_ms: float = PAUSE_MS,
     progress: Progress = lambda done, of: None,
 ) -> DeviceProfile:
     """Load, trace and time a model on this device.
 
     source: zoo name, `package.module:function` or `.pt2` file. threads: of the CPU, None for all. seconds: about how
-    long to measure. Raises ModelError, TraceError, or ProfileError for a device that is not here.
+    long to measure. pause_ms: before every timed run. Raises ModelError, TraceError, or ProfileError for a device
+    that is not here.
     """
     _require_device(device)
     in_force = set_threads(threads)
     network = trace(load_model(source), batch=batch)
-    return measure_network(network, threads=in_force, device=device, name=name, seconds=seconds, progress=progress)
+    return measure_network(
+        network,
+        threads=in_force,
+        device=device,
+        name=name,
+        seconds=seconds,
+        pause_ms=pause_ms,
+        progress=progress,
+    )
 
 
 def measure_network(
@@ -57,6 +73,7 @@ def measure_network(
     device: str,
     name: str | None,
     seconds: float,
+    pause_ms: float,
     progress: Progress,
 ) -> DeviceProfile:
     """Time a traced network; as `profile`, for one who has it already."""
@@ -65,18 +82,22 @@ def measure_network(
     inputs = [value.to(device) for value in network.example]
     prefixes = {last: halves.part(network, *_prefix(network, last)).to(device) for last in _some_prefixes(network)}
     steps = _Steps(network, device)
-    runs: list[Callable[[], object]] = [lambda: whole(*inputs)]
-    runs += [(lambda module=module: module(*inputs)) for module in prefixes.values()]
+    runs = [partial(module, *inputs) for module in (whole, *prefixes.values())]
+
+    def once() -> tuple[list[int], list[int]]:
+        time.sleep(pause_ms / 1000)
+        nodes = steps.times_ns(inputs, synchronise)
+        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms) for run in runs]
 
     with torch.inference_mode():
+        start = time.perf_counter_ns()
         for _ in range(WARM_UPS):
-            steps.times_ns(inputs, synchronise)
-            once_ns = sum(time_ns(run, synchronise) for run in runs)
-        repeats = repeats_for(once_ns * 1.5, budget_s=seconds, least=LEAST_REPEATS, most=MOST_REPEATS)
+            once()
+        turn_ns = (time.perf_counter_ns() - start) / WARM_UPS
+        repeats = repeats_for(turn_ns, budget_s=seconds, least=LEAST_REPEATS, most=MOST_REPEATS)
         node_ns, run_ns = np.zeros((repeats, len(steps.order))), np.zeros((repeats, len(runs)))
         for turn in range(repeats):
-            node_ns[turn] = steps.times_ns(inputs, synchronise)
-            run_ns[turn] = [time_ns(run, synchronise) for run in runs]
+            node_ns[turn], run_ns[turn] = once()
             progress(turn + 1, repeats)
 
     whole_ms = summary(run_ns[:, 0]).median_ms
@@ -119,24 +140,23 @@ class _Steps:
         self._module = network.module.to(device)
         self._last_use = _last_uses(self._graph)
         self._constants = {
-            node: pytree.tree_map(lambda value: value, _attribute(self._module, str(node.target)))
-            for node in self._graph
-            if node.op == "get_attr"
+            node: _attribute(self._module, str(node.target)) for node in self._graph if node.op == "get_attr"
         }
 
     def times_ns(self, inputs: Sequence[torch.Tensor], synchronise: Callable[[], None]) -> list[int]:
-        values: dict[fx.Node, object] = dict(self._constants)
+        values: dict[fx.Node, Any] = dict(self._constants)
         waiting, times = list(inputs), []
         clock = time.perf_counter_ns
         for node in self._graph:
             if node.op == "placeholder":
                 values[node] = waiting.pop(0)
             elif node.op == "call_function":
-                args = fx.node.map_arg(node.args, values.__getitem__)
-                kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
+                args: Any = fx.node.map_arg(node.args, values.__getitem__)
+                kwargs: Any = fx.node.map_arg(node.kwargs, values.__getitem__)
+                target: Any = node.target
                 synchronise()
                 start = clock()
-                result = node.target(*args, **kwargs)  # type: ignore[operator]
+                result = target(*args, **kwargs)
                 synchronise()
                 if node in self._names:
                     times.append(clock() - start)

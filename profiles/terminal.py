@@ -74,4 +74,10 @@ def ms(value: float) -> str:
 
 def size(count: int) -> str:
     """Bytes as people read them."""
-    return f"{count} B" if count < 10_000 else f"{count / 1000:.1f} kB" if count < 10_000_000 else f"{count / 1e6:.1f} MB"
+    return (
+        f"{count} B"
+        if count < 10_000
+        else f"{count / 1000:.1f} kB"
+        if count < 10_000_000
+        else f"{count / 1e6:.1f} MB"
+    )

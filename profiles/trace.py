@@ -202,9 +202,7 @@ def _op_name(node: fx.Node) -> str:
     return str(getattr(target, "__name__", target))
 
 
-def _describe(
-    name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx.GraphModule, batch: int
-) -> Node:
+def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx.GraphModule, batch: int) -> Node:
     names = {fx_node: known for known, fx_node in reversed(fx_nodes.items()) if not known.startswith("output")}
     value = node.meta["val"]
     is_output = name == "output" or (name.startswith("output_") and names.get(node) != name)

@@ -77,7 +77,11 @@ def _other(error: Exception, *, debug: bool) -> None:
     if isinstance(error, ModuleNotFoundError):
         _fail(_missing(error), 2, debug=debug)
     reason = " ".join(str(error).split()) or "no message"
-    _fail(f"unexpected {type(error).__name__}: {reason[:300]}; --debug shows where, please report it", 1, debug=debug)
+    _fail(
+        f"unexpected {type(error).__name__}: {reason[:300]}; --debug shows where, please report it",
+        1,
+        debug=debug,
+    )
 
 
 def _missing(error: ModuleNotFoundError) -> str:

@@ -23,7 +23,14 @@ from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import ListenError, PlanError
 from runtime import protocol
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata, TensorFacts
+from runtime.protocol import (
+    InferReply,
+    InferRequest,
+    ModelMetadata,
+    ProtocolError,
+    ServerMetadata,
+    TensorFacts,
+)
 
 #: A client that sets this request parameter gets `plan_received_ns` and `plan_replied_ns` in the reply's parameters:
 #: readings of the server's monotonic clock when the body had arrived and when the outputs stood.

@@ -34,7 +34,7 @@ class Noise(Protocol):
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its reply. start_ns, end_ns: this side's monotonic clock. bytes: all that went over the socket."""
+    """One request and its reply. start_ns, end_ns: this side's monotonic clock. bytes: all that passed the socket."""
 
     reply: InferReply
     start_ns: int
@@ -108,9 +108,7 @@ class CloudClient:
             raise PeerError(f"{self._base} sent a reply that is not the protocol's: {error}") from error
         return Exchange(reply, start_ns, end_ns, self._wire.sent - up, self._wire.received - down)
 
-    def _call(
-        self, method: str, url: str, message: protocol.Message | None
-    ) -> tuple[int, dict[str, str], bytes]:
+    def _call(self, method: str, url: str, message: protocol.Message | None) -> tuple[int, dict[str, str], bytes]:
         headers = list(message.headers.items()) if message else []
         content = message.body if message else None
         for attempt in range(self._retries + 1):
@@ -124,7 +122,9 @@ class CloudClient:
             except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
                 if attempt == self._retries:
                     reason = str(error) or type(error).__name__
-                    raise PeerError(f"{self._base} cannot be reached ({reason}); is `plan serve` running there?") from error
+                    raise PeerError(
+                        f"{self._base} cannot be reached ({reason}); is `plan serve` running there?"
+                    ) from error
                 self.retries_made += 1
             except httpcore.ProtocolError as error:
                 raise PeerError(f"{self._base} does not speak HTTP as expected ({error})") from error

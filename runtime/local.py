@@ -28,7 +28,16 @@ def local_cloud(plan: Plan, link: LinkProfile | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="plan-local-") as folder, contextlib.ExitStack() as stack:
         plan_file = Path(folder, "plan.json")
         artifact.write(plan_file, plan)
-        serve = ["runtime.cli", "serve", str(plan_file), "--port", "0", "--json", "--with-reference", "--until-eof"]
+        serve = [
+            "runtime.cli",
+            "serve",
+            str(plan_file),
+            "--port",
+            "0",
+            "--json",
+            "--with-reference",
+            "--until-eof",
+        ]
         url = json.loads(stack.enter_context(_child(serve, "the local cloud")))["url"]
         if link is not None:
             link_file = Path(folder, "link.json")

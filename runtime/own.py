@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.learning import CutNetwork
+from noise.cut_network import CutNetwork
 from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import set_threads
@@ -44,9 +44,18 @@ def _load(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not an .npy file ({str(error).splitlines()[0]}); save it with numpy.save") from error
-    if not isinstance(found, np.ndarray) or found.shape[1:] != shape or found.ndim != len(shape) + 1 or not len(found):
-        raise DataError(f"{path}: shape {list(getattr(found, 'shape', []))}, the model takes [n, {', '.join(map(str, shape))}]")
+        raise DataError(
+            f"{path}: not an .npy file ({str(error).splitlines()[0]}); save it with numpy.save"
+        ) from error
+    if (
+        not isinstance(found, np.ndarray)
+        or found.shape[1:] != shape
+        or found.ndim != len(shape) + 1
+        or not len(found)
+    ):
+        raise DataError(
+            f"{path}: shape {list(getattr(found, 'shape', []))}, the model takes [n, {', '.join(map(str, shape))}]"
+        )
     if str(found.dtype) != dtype:
         raise DataError(f"{path}: {found.dtype}, the model takes {dtype}; convert it with .astype('{dtype}')")
     return found

@@ -130,8 +130,10 @@ def decode_request(body: bytes | memoryview, header_length: str | None) -> Infer
     if not tensors:
         raise ProtocolError("the request has no inputs")
     default = bool(request.parameters.get("binary_data_output", False))
-    binary = None if default and not request.outputs else frozenset(
-        one.name for one in request.outputs if one.parameters.get("binary_data", default)
+    binary = (
+        None
+        if default and not request.outputs
+        else frozenset(one.name for one in request.outputs if one.parameters.get("binary_data", default))
     )
     wanted = tuple(one.name for one in request.outputs)
     return InferRequest(tensors, wanted, binary, request.id, request.parameters)
@@ -228,7 +230,9 @@ def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
             tensors[fact.name] = _from_json(fact)
             continue
         if type(count) is not int or not 0 <= count <= len(tail) - start:
-            raise ProtocolError(f"tensor {fact.name[:80]!r}: binary_data_size {count!r}, {len(tail) - start} bytes left")
+            raise ProtocolError(
+                f"tensor {fact.name[:80]!r}: binary_data_size {count!r}, {len(tail) - start} bytes left"
+            )
         try:
             part = tail[start : start + count]
             tensors[fact.name] = codec.unpack(part, datatype=fact.datatype, shape=fact.shape)
@@ -254,4 +258,6 @@ def _from_json(fact: _Tensor) -> Array:
             raise ValueError(f"{len(array)} values of {array.dtype}")
         return array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
     except (ValueError, OverflowError, RecursionError) as error:
-        raise ProtocolError(f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})") from error
+        raise ProtocolError(
+            f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})"
+        ) from error

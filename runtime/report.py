@@ -1,5 +1,6 @@
 """What happened, as a table for people."""
 
+from noise.accuracy import accuracy_rows
 from profiles.terminal import Row, Terminal, ms, size
 from runtime.record import Quantiles, RunRecord
 
@@ -10,7 +11,7 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     """One table: accuracy, bytes, latency by part, predicted beside measured, speed-up."""
     how = "emulated" if run.emulated else "not emulated"
     terminal.say(f"link: {run.link}; {how}")
-    title = f"{run.model} cut after {run.cut}, {run.accuracy.n} test inputs, fresh {run.noise} noise for each"
+    title = f"{run.model} cut after {run.cut}, {run.noise} noise, engine {run.engine}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
     if run.cloud_only_provenance == "modelled":
@@ -18,23 +19,14 @@ def show(terminal: Terminal, run: RunRecord) -> None:
 
 
 def _accuracy(run: RunRecord) -> list[Row]:
-    found = run.accuracy
-    rows = []
-    if found.clean is not None:
-        rows.append(Row(("accuracy without noise, %", "", f"{found.clean:.2f}", "")))
-    rows.append(Row(("accuracy with noise, %", "", f"{found.noisy:.2f}", "")))
-    if found.loss_points is not None and found.interval_points is not None:
-        low, high = found.interval_points
-        rows.append(Row(("loss, points", "", f"{found.loss_points:.2f}", "")))
-        rows.append(Row(("  its 95 % interval", "", f"{low:.2f} to {high:.2f}", "")))
-    return rows
+    return [Row((label, "", value, "")) for label, value in accuracy_rows(run.accuracy)]
 
 
 def _bytes(run: RunRecord) -> list[Row]:
     return [
         Row(("sent, tensors alone", size(run.upload_bytes), size(run.upload_bytes), "")),
-        Row(("sent, all bytes on the wire", "", size(run.bytes_up), "")),
-        Row(("input as a client sends it (8-bit image)", "", size(run.input_bytes), "")),
+        Row(("sent, all bytes on the wire, headers too", "", size(run.bytes_up), "")),
+        Row(("the input as a client sends it (8-bit image)", "", size(run.input_bytes), "")),
     ]
 
 
@@ -44,11 +36,16 @@ def _latency(run: RunRecord) -> list[Row]:
     rows = []
     for part in PARTS:
         measured: Quantiles = getattr(run.latency_ms, part)
-        cells = (f"{labels.get(part, part)}, ms", ms(getattr(run.predicted_ms, part)), ms(measured.p50), ms(measured.p95))
+        cells = (
+            f"{labels.get(part, part)}, ms",
+            ms(getattr(run.predicted_ms, part)),
+            ms(measured.p50),
+            ms(measured.p95),
+        )
         rows.append(Row(cells, mark=part == "total"))
     if run.limit_ms is not None:
-        rows.append(Row(("limit: compute + bytes / rate + round trip, ms", "", ms(run.limit_ms), "")))
-    rows.append(Row((f"cloud-only on the same link, ms ({run.cloud_only_provenance})", "", ms(run.cloud_only_ms), "")))
+        rows.append(Row(("limit: compute + bytes/rate + round trip, ms", "", ms(run.limit_ms), "")))
+    rows.append(Row((f"cloud-only, same link, ms ({run.cloud_only_provenance})", "", ms(run.cloud_only_ms), "")))
     rows.append(Row(("speed-up over cloud-only", "", f"{run.speedup_vs_cloud_only:.2f}×", ""), mark=True))
     return rows
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.learning import CutNetwork
+from noise.cut_network import CutNetwork
 from planner.plan import Plan
 from profiles import halves
 from profiles.engine import Engine, TorchEngine

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from noise.accuracy import compare
 from noise.collection import NoiseFacts, require_match
+from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
-from noise.learning import CutNetwork
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles import halves
@@ -105,7 +105,9 @@ def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
         raise
     if served != cut.shapes:
         client.close()
-        raise PeerError(f"{url} takes {served}, this plan sends {cut.shapes}; start `plan serve` there with this plan")
+        raise PeerError(
+            f"{url} takes {served}, this plan sends {cut.shapes}; start `plan serve` there with this plan"
+        )
     return client
 
 
@@ -133,7 +135,13 @@ class _Measured:
 
 
 def _measure(
-    edge: EdgeHalf, reference: CloudClient | None, cut: CutNetwork, inputs: Array, *, samples: int, progress: Progress
+    edge: EdgeHalf,
+    reference: CloudClient | None,
+    cut: CutNetwork,
+    inputs: Array,
+    *,
+    samples: int,
+    progress: Progress,
 ) -> _Measured:
     pixels = np.random.default_rng(0)
     singles: list[Inference] = []

@@ -37,5 +37,7 @@ def load(source: str) -> Dataset:
     try:
         train, test = pairs
     except (TypeError, ValueError):
-        raise DataError(f"{source} returned {type(pairs).__name__}, expected train and test pairs of arrays") from None
+        raise DataError(
+            f"{source} returned {type(pairs).__name__}, expected train and test pairs of arrays"
+        ) from None
     return Dataset(source, as_split(train, origin=f"{source} (train)"), as_split(test, origin=f"{source} (test)"))

@@ -44,7 +44,8 @@ def load() -> Dataset:
 
 def _pixels(images: NDArray[Any]) -> NDArray[np.uint8]:
     # The package holds pixel / 256.
-    return np.rint(images * 256).astype(np.uint8).reshape(-1, 28, 28)
+    pixels: NDArray[np.uint8] = np.rint(images * 256).astype(np.uint8).reshape(-1, 28, 28)
+    return pixels
 
 
 def _inputs(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -85,10 +85,6 @@ class _ArraysOnly(pickle.Unpickler):
             return np.dtype
         if (module.replace("numpy.core", "numpy._core"), name) == ("numpy._core.multiarray", "_reconstruct"):
             return _empty_array
-        self._refuse(module, name)
-
-    @staticmethod
-    def _refuse(module: str, name: str) -> NoReturn:
         raise DataError(f"the data file asks for {module}.{name}, only NumPy arrays are read; it was not opened")
 
 
@@ -107,5 +103,3 @@ def unpickle_arrays(data: bytes) -> Any:
 def cached(name: str) -> Path:
     """The file a data set is kept in."""
     return cache_folder() / "data" / f"{name}.npz"
-
-
