@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noise.accuracy import accuracy_rows
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
@@ -36,7 +35,7 @@ def fetch(
     terminal = Terminal(json=json)
     with terminal.progress(f"fetching {name}"):
         fetched = catalog.fetch(name)
-    data = catalog.load(name)
+    data = catalog.load_dataset(name)
     where = store.cached(name)
     terminal.say(f"{name}: {len(data.train)} training and {len(data.test)} test inputs in {where}")
     facts = {
@@ -87,7 +86,7 @@ def learn(
     with terminal.progress("learning noise") as advance:
         learned = learning.learn(
             planned,
-            catalog.load(data),
+            catalog.load_dataset(data),
             budget_points=budget,
             count=count,
             seed=seed,
@@ -116,6 +115,8 @@ def learn(
 
 def show(terminal: Terminal, result: "LearnResult") -> None:
     """What was learned, and what the figures do not say."""
+    from noise.accuracy import accuracy_rows
+
     found = result.accuracy
     rows = [
         Row(("distributions collected", f"{result.distributions} of {result.elements} elements")),

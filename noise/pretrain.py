@@ -61,7 +61,7 @@ def main() -> None:
     entry = ZOO[arguments.model]
     torch.manual_seed(arguments.seed)
     network: nn.Module = importlib.import_module(entry.module).build()
-    data = catalog.load(entry.data)
+    data = catalog.load_dataset(entry.data)
     pretrain(network, data.without_holdout(), seed=arguments.seed)
     found = accuracy_percent(network, data.test)
     out = arguments.out or Path("profiles", "zoo", "weights", str(entry.weights))

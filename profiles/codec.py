@@ -40,7 +40,8 @@ def dtype_of(datatype: str) -> str:
 def pack(tensor: NDArray[Any]) -> memoryview:
     """The tensor's bytes, without a copy where it lies as the wire wants it."""
     little = tensor.dtype.newbyteorder("<")
-    return memoryview(np.ascontiguousarray(tensor, dtype=little).data).cast("B")
+    # A view as bytes, because memoryview.cast refuses a tensor without elements.
+    return np.ascontiguousarray(tensor, dtype=little).reshape(-1).view(np.uint8).data
 
 
 def unpack(data: memoryview | bytes, *, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:

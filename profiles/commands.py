@@ -18,10 +18,10 @@ def register(app: typer.Typer) -> None:
 def profile(
     model: Annotated[str, typer.Argument(help="Zoo name, package.module:function, or a .pt2 file.")],
     out: Annotated[Path | None, typer.Option(help="Where the profile is written.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to use. [default: all]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to use (default: all).")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    name: Annotated[str | None, typer.Option(help="The device's name. [default: its processor's]")] = None,
+    name: Annotated[str | None, typer.Option(help="The device's name (default: its processor's).")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="About how long to measure.")] = 4.0,
     pause_ms: Annotated[
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")

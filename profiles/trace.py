@@ -7,10 +7,7 @@ operators with several results never cross, their items do.
 
 import hashlib
 import inspect
-import traceback
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +20,7 @@ from profiles.errors import TraceError
 from profiles.flops import flops_of
 from profiles.graph import LayerGraph, Node
 from profiles.models import Model
+from profiles.obstacles import explain, quiet
 from profiles.operators import kind_of
 
 
@@ -69,7 +67,8 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
     flat, spec = pytree.tree_flatten((model.args, dict(model.kwargs)))
     program, dynamic = _export(model, flat, spec, batch)
     if any(_mutates(node) for node in program.graph.nodes):
-        program = program.run_decompositions({})
+        with quiet():
+            program = program.run_decompositions({})
     module: fx.GraphModule = program.module(check_guards=False)
     _drop_checks(module)
     fx_nodes = _identify(module)
@@ -92,7 +91,7 @@ def _export(
         return attempt, True
     fixed = _attempt(model, [_at_batch(value, batch) for value in flat], spec, None)
     if isinstance(fixed, Exception):
-        raise TraceError(f"{model.source} cannot be exported: {_explain(fixed)}") from fixed
+        raise TraceError(explain(model, fixed)) from fixed
     return fixed, False
 
 
@@ -101,8 +100,7 @@ def _attempt(
 ) -> torch.export.ExportedProgram | Exception:
     args, kwargs = pytree.tree_unflatten(flat, spec)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with quiet(), torch.no_grad():
             return torch.export.export(model.module, args, kwargs, dynamic_shapes=shapes)
     except Exception as error:  # torch.export raises whatever the user's forward raises
         return error
@@ -133,25 +131,6 @@ def _drop_checks(module: fx.GraphModule) -> None:
         if node.op == "call_function" and "assert" in str(node.target) and not node.users:
             module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
-
-
-def _explain(error: Exception) -> str:
-    """One line: what failed, and the last frame of it in the user's own code."""
-    message = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    place = ""
-    for frame in _frames(error):
-        if "/torch/" not in frame.filename and "/profiles/" not in frame.filename and frame.line:
-            place = f" at {frame.filename}:{frame.lineno}: `{frame.line}`"
-    advice = "rewrite it with tensor operators that do not depend on values"
-    return f"{type(error).__name__}: {message.strip()[:200]}{place}; {advice}"
-
-
-def _frames(error: BaseException) -> Iterator[traceback.FrameSummary]:
-    chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
-        chain.append(inner)
-    for link in chain:
-        yield from traceback.extract_tb(link.__traceback__)
 
 
 def is_tensor(node: fx.Node) -> bool:

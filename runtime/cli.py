@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 import traceback
-from importlib import metadata
 
 import typer
 
@@ -31,6 +30,8 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"plan {metadata.version('shredder-plan')}")
         raise typer.Exit
 

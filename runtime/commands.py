@@ -24,7 +24,7 @@ def serve(
     plan: Annotated[Path, typer.Argument(help="The plan whose cloud half is served.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: as profiled]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: as profiled).")] = None,
     with_reference: Annotated[
         bool, typer.Option("--with-reference", help="Serve the whole network too, to time cloud-only.")
     ] = False,
@@ -59,7 +59,8 @@ def serve(
         url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
         if until_eof:
             _end_with_stdin(server)
-        terminal.say(f"serving {', '.join(models)} on {url}; Ctrl-C ends it")
+        else:
+            terminal.say(f"serving {', '.join(models)} on {url}; Ctrl-C ends it")
         terminal.document(msgspec.json.encode({"url": url, "models": list(models)}))
         server.run(sockets=[bound])
 
@@ -78,14 +79,14 @@ def _end_with_stdin(server: object) -> None:
 def run(
     plan: Annotated[Path, typer.Argument(help="The plan to run.")],
     noise: Annotated[Path, typer.Option(help="Noise learned for the plan: nothing is sent without.")],
-    server: Annotated[str | None, typer.Option(help="URL of the cloud. [default: a local process]")] = None,
-    data: Annotated[str | None, typer.Option(help="Test data. [default: what the noise was learned on]")] = None,
+    server: Annotated[str | None, typer.Option(help="URL of the cloud (default: a local process).")] = None,
+    data: Annotated[str | None, typer.Option(help="Test data (default: what the noise was learned on).")] = None,
     samples: Annotated[int, typer.Option(min=2, help="Single inferences that are timed.")] = 300,
     link: Annotated[str | None, typer.Option(help="Emulate this link instead of the plan's.")] = None,
     no_emulation: Annotated[bool, typer.Option("--no-emulation", help="Local cloud on plain loopback.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the record of the run is written.")] = None,
-    input: Annotated[Path | None, typer.Option(help="Your own inputs, .npy [n, ...].")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where their outputs go, .npy.")] = None,
+    input: Annotated[Path | None, typer.Option(help="Your own inputs, an .npy of n of them.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where their outputs go, an .npy.")] = None,
     json: Json = False,
 ) -> None:
     """Run the edge half here and the cloud half there, with fresh noise for every inference.
@@ -123,7 +124,7 @@ def run(
             planned,
             learned,
             facts,
-            catalog.load(data or facts.data),
+            catalog.load_dataset(data or facts.data),
             server=server,
             link=emulated,
             emulate=not no_emulation,

@@ -23,7 +23,7 @@ def fetch(name: str) -> bool:
     return True
 
 
-def load(source: str) -> Dataset:
+def load_dataset(source: str) -> Dataset:
     """A data set by name, or what `package.module:function` returns: ((inputs, labels), (inputs, labels)).
 
     Raises DataError: unknown, not fetched, or of the wrong form.

@@ -1,0 +1,2 @@
+from .plan import Plan as Plan
+from .planning import cut as cut

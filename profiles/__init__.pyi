@@ -1,0 +1,9 @@
+from .device import DeviceProfile as DeviceProfile
+from .errors import PlanError as PlanError
+from .graph import LayerGraph as LayerGraph
+from .graph import Node as Node
+from .link import LinkProfile as LinkProfile
+from .link import presets as presets
+from .models import load_model as load_model
+from .profiling import profile as profile
+from .trace import trace as trace
