@@ -81,9 +81,8 @@ class LaplaceNoise:
 
 def quantile(uniform: Array) -> Array:
     """Quantile function of the standard Laplace distribution."""
-    centred = uniform - 0.5
-    # copysign takes the magnitude of the logarithm, which is negative.
-    values: Array = np.copysign(np.log1p(-2 * np.abs(centred)), centred)
+    # By the nearer tail, which is exact where 1 − uniform would round; copysign takes the logarithm's magnitude.
+    values: Array = np.copysign(np.log(2 * np.minimum(uniform, 1 - uniform)), uniform - 0.5)
     return values
 
 

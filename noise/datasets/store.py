@@ -85,11 +85,17 @@ class _ArraysOnly(pickle.Unpickler):
             return np.dtype
         if (module.replace("numpy.core", "numpy._core"), name) == ("numpy._core.multiarray", "_reconstruct"):
             return _empty_array
+        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes an array's bytes at protocol 2
+            return _latin1
         raise DataError(f"the data file asks for {module}.{name}, only NumPy arrays are read; it was not opened")
 
 
 def _empty_array(*_: object) -> NDArray[Any]:
     return np.ndarray((0,), dtype="b")
+
+
+def _latin1(text: str, _: str) -> bytes:
+    return text.encode("latin1")
 
 
 def unpickle_arrays(data: bytes) -> Any:
