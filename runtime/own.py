@@ -41,9 +41,10 @@ def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | N
 
 
 def _load(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    data = artifact.read_bytes(path, what="an .npy file of inputs")
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        found = np.load(BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
         raise DataError(
             f"{path}: not an .npy file ({str(error).splitlines()[0]}); save it with numpy.save"
         ) from error

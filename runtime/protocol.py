@@ -257,7 +257,7 @@ def _from_json(fact: _Tensor) -> Array:
         if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
             raise ValueError(f"{len(array)} values of {array.dtype}")
         return array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
-    except (ValueError, OverflowError, RecursionError) as error:
+    except (PlanError, ValueError, OverflowError, RecursionError) as error:
         raise ProtocolError(
             f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})"
         ) from error

@@ -1,0 +1,215 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from servers import serving
+
+from noise.cut_network import CutNetwork
+from noise.datasets.records import Dataset
+from noise.learning import Learned
+from planner.plan import Plan
+from profiles.errors import PeerError
+from runtime import protocol
+from runtime.edge import CloudClient, EdgeHalf
+from runtime.serving import served_models
+
+
+class Tap:
+    """A listener between edge and cloud that keeps every byte of the way up, and can drop connections."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.up: list[bytearray] = []
+        self.drop_next = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self.up.append(bytearray())
+            if self.drop_next:
+                self.drop_next -= 1
+                threading.Thread(target=self._drop, args=(near, self.up[-1]), daemon=True).start()
+                continue
+            far = socket.create_connection(self._target)
+            threading.Thread(target=self._copy, args=(near, far, self.up[-1]), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, None), daemon=True).start()
+
+    @staticmethod
+    def _drop(near: socket.socket, kept: bytearray) -> None:
+        """Take a whole request (its body ends with a marker of ours) and close without an answer."""
+        near.settimeout(0.3)
+        try:
+            while data := near.recv(65536):
+                kept.extend(data)
+        except TimeoutError:
+            pass
+        near.close()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket, kept: bytearray | None) -> None:
+        try:
+            while data := source.recv(65536):
+                if kept is not None:
+                    kept.extend(data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture(scope="module")
+def url(lenet_plan: Plan) -> Iterator[str]:
+    with serving(*served_models(lenet_plan, with_reference=False).values()) as found:
+        yield found
+
+
+@contextmanager
+def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterator[EdgeHalf]:
+    cut = CutNetwork.of(plan)
+    with CloudClient(url, plan.model.name, timeout_s=5) as client:
+        yield EdgeHalf(cut.edge, learned.noise, client, crossing=list(cut.shapes), outputs=["output"], **options)
+
+
+def sent_tensors(captured: bytes) -> list[Any]:
+    """The tensors of every request in a captured stream."""
+    found = []
+    rest = bytes(captured)
+    while rest:
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        length = int(headers[b"content-length"])
+        request = protocol.decode_request(rest[:length], headers[b"inference-header-content-length"].decode())
+        found.append(request.tensors["flatten"])
+        rest = rest[length:]
+    return found
+
+
+def test_nothing_clean_crosses_and_no_noise_is_sent_twice(
+    url: str, lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset
+) -> None:
+    tap = Tap(url)
+    inputs = mnist.test.inputs[:1]
+    with edge_half(tap.url, lenet_plan, lenet_learned) as edge:
+        for _ in range(5):
+            edge.infer([inputs])
+        edge.infer([np.repeat(inputs, 4, axis=0)])
+    tap.close()
+    (captured,) = tap.up
+    (clean,) = CutNetwork.of(lenet_plan).edge.run([inputs])
+    assert clean.tobytes() not in bytes(captured)
+    rows = np.concatenate(sent_tensors(captured))
+    assert rows.shape == (9, 120)
+    # One and the same input, nine times: nine draws, of which no two share an element.
+    noise = rows - clean
+    assert (noise != 0).all()
+    assert all(len(np.unique(column)) == 9 for column in noise.T)
+
+
+def test_what_crosses_is_learned_noise_in_its_saved_order(
+    url: str, lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset
+) -> None:
+    tap = Tap(url)
+    with edge_half(tap.url, lenet_plan, lenet_learned) as edge:
+        edge.infer([mnist.test.inputs[:20]])
+    tap.close()
+    (clean,) = CutNetwork.of(lenet_plan).edge.run([mnist.test.inputs[:20]])
+    kept = lenet_learned.noise.tensors["flatten"]
+    for row in sent_tensors(tap.up[0])[0] - clean:
+        assert any((np.diff(row[order]) <= 1e-4).all() for order in kept.order)
+
+
+def test_answers_come_from_the_rest_of_the_network(
+    url: str, lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset
+) -> None:
+    with edge_half(url, lenet_plan, lenet_learned) as edge:
+        done = edge.infer([mnist.test.inputs[:500]])
+    right = (done.outputs[0].argmax(1) == mnist.test.labels[:500]).mean()
+    assert right > 0.93
+    assert 0 < done.edge_ms < done.total_ms
+    assert done.exchange.bytes_up > 500 * 480
+
+
+def test_a_retry_sends_the_identical_bytes(
+    url: str, lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset
+) -> None:
+    tap = Tap(url)
+    tap.drop_next = 1
+    with edge_half(tap.url, lenet_plan, lenet_learned) as edge:
+        edge.infer([mnist.test.inputs[:1]])
+    tap.close()
+    dropped, answered = tap.up
+    assert len(dropped) > 480
+    assert dropped == answered
+
+
+def test_every_byte_is_counted(url: str, lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset) -> None:
+    tap = Tap(url)
+    with edge_half(tap.url, lenet_plan, lenet_learned) as edge:
+        counted = [edge.infer([mnist.test.inputs[:1]]).exchange.bytes_up for _ in range(3)]
+    tap.close()
+    assert sum(counted) == len(tap.up[0])
+
+
+def test_a_peer_that_is_not_there_or_not_ours_is_named(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with CloudClient(f"http://127.0.0.1:{port}", "lenet", timeout_s=0.2) as client:
+            with pytest.raises(PeerError, match=f"127.0.0.1:{port} did not answer in time"):
+                client.metadata()
+    with CloudClient(f"http://127.0.0.1:{port}", "lenet") as client:
+        with pytest.raises(PeerError, match=f"127.0.0.1:{port} cannot be reached"):
+            client.metadata()
+    with CloudClient(url, "vgg") as client, pytest.raises(PeerError, match="serves no model 'vgg'"):
+        client.metadata()
+    with CloudClient(url, "lenet") as client, pytest.raises(PeerError, match="refused the inference"):
+        client.infer({"flatten": np.zeros((1, 7), np.float32)})
+    for wrong in ("cloud:8400", "ftp://cloud", "http://"):
+        with pytest.raises(PeerError, match="expected http://host:port"):
+            CloudClient(wrong, "lenet")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot json!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\ncut short",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nInference-Header-Content-Length: 77\r\n\r\n{}",
+        b"SSH-2.0-server\r\n",
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_reply_that_is_none_is_a_peer_that_failed(answer: bytes) -> None:
+    def reply(listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            near.settimeout(0.2)
+            try:
+                while near.recv(65536):
+                    pass
+            except TimeoutError:
+                near.sendall(answer)
+            near.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=reply, args=(listener,), daemon=True).start()
+        with CloudClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "lenet", timeout_s=2) as client:
+            with pytest.raises(PeerError):
+                client.infer({"flatten": np.zeros((1, 120), np.float32)})

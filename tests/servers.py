@@ -1,0 +1,23 @@
+"""A real server on a thread, on a free port of loopback."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
+
+
+@contextmanager
+def serving(*models: ServedModel, limits: Limits | None = None) -> Iterator[str]:
+    """The URL of a server that runs these models."""
+    app = CloudApp({one.name: one for one in models}, "0", limits or Limits())
+    with listen("127.0.0.1", 0) as bound:
+        server = Server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=5)
