@@ -28,7 +28,7 @@ def compare(clean: NDArray[Any] | None, noisy: NDArray[Any], labels: NDArray[Any
 
 def accuracy_rows(found: Accuracy) -> list[tuple[str, str]]:
     """An accuracy in words, as every table shows it."""
-    rows = [(f"accuracy with fresh noise, {found.n} test inputs", f"{found.noisy:.2f} %")]
+    rows = [("accuracy with fresh noise", f"{found.noisy:.2f} %")]
     if found.clean is not None:
         rows.insert(0, ("accuracy without noise", f"{found.clean:.2f} %"))
     if found.loss_points is not None and found.interval_points is not None:

@@ -121,13 +121,13 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
     rows = [
         Row(("distributions collected", f"{result.distributions} of {result.elements} elements")),
         *(Row(pair) for pair in accuracy_rows(found)),
-        Row(("budget", f"{result.budget_points:g} points, on data held out from learning")),
+        Row(("budget", f"{result.budget_points:g} points of held-out data")),
         Row(("1/SNR of sampled noise", f"{result.snr_inverse:.2f}")),
         Row(("epochs a tensor, parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),
         Row(("orders on disk", size(result.footprint_bytes))),
         Row(("time", f"{result.seconds:.1f} s")),
     ]
-    terminal.table(("", ""), rows, title=f"{result.kind} noise", left=2)
+    terminal.table(("", ""), rows, title=f"{result.kind} noise, judged on {found.n} test inputs", left=2)
     terminal.say(
         "1/SNR is a strength, not a privacy guarantee: an adversary who knows the collection can undo much of it"
     )

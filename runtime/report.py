@@ -11,7 +11,7 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     """One table: accuracy, bytes, latency by part, predicted beside measured, speed-up."""
     how = "emulated" if run.emulated else "not emulated"
     terminal.say(f"link: {run.link}; {how}")
-    title = f"{run.model} cut after {run.cut}, {run.noise} noise, engine {run.engine}, wire {run.wire}"
+    title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {run.noise} noise, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
     if run.cloud_only_provenance == "modelled":
@@ -26,7 +26,7 @@ def _bytes(run: RunRecord) -> list[Row]:
     return [
         Row(("sent, tensors alone", size(run.upload_bytes), size(run.upload_bytes), "")),
         Row(("sent, all bytes on the wire, headers too", "", size(run.bytes_up), "")),
-        Row(("the input as a client sends it (8-bit image)", "", size(run.input_bytes), "")),
+        Row(("the input, as a client sends it", "", size(run.input_bytes), "")),
     ]
 
 
@@ -44,7 +44,7 @@ def _latency(run: RunRecord) -> list[Row]:
         )
         rows.append(Row(cells, mark=part == "total"))
     if run.limit_ms is not None:
-        rows.append(Row(("limit: compute + bytes/rate + round trip, ms", "", ms(run.limit_ms), "")))
+        rows.append(Row(("limit: compute + bytes/rate + trip, ms", "", ms(run.limit_ms), "")))
     rows.append(Row((f"cloud-only, same link, ms ({run.cloud_only_provenance})", "", ms(run.cloud_only_ms), "")))
     rows.append(Row(("speed-up over cloud-only", "", f"{run.speedup_vs_cloud_only:.2f}×", ""), mark=True))
     return rows
