@@ -49,7 +49,14 @@ class Terminal:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, title_style="")
+        table = Table(
+            show_header=any(columns),
+            box=SIMPLE_HEAD,
+            title=title or None,
+            title_justify="left",
+            pad_edge=False,
+            title_style="",
+        )
         for index, name in enumerate(columns):
             table.add_column(name, justify="left" if index < left else "right", overflow="fold")
         for row in rows:
