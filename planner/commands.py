@@ -1,7 +1,8 @@
 """plan cut."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -16,41 +17,78 @@ def register(app: typer.Typer) -> None:
     app.command("cut", rich_help_panel="Plan")(cut)
 
 
+def _limit(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel="Constraints")
+
+
 def cut(
     edge: Annotated[Path, typer.Argument(help="Profile of the edge device.")],
     cloud: Annotated[Path, typer.Argument(help="Profile of the cloud.")],
     link: Annotated[str, typer.Option(help="A preset's name or a link file.")],
     out: Annotated[Path | None, typer.Option(help="Where the plan is written.")] = None,
+    objective: Annotated[str, typer.Option(help="latency, energy, throughput or edge-compute.")] = "latency",
     at: Annotated[
         str | None, typer.Option(help="Your own cut: a candidate's name, a node, edge-only or cloud-only.")
     ] = None,
-    public_input: Annotated[
-        list[str] | None, typer.Option(help="An input that may cross as it is; repeat for several.")
-    ] = None,
+    top: Annotated[int, typer.Option(min=1, max=100, help="Show this many best different cuts.")] = 1,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Mark cuts unbeaten in latency, upload bytes and edge compute alike.")
+    ] = False,
+    wire: Annotated[str, typer.Option(help="How floats are sent: float32, float16 or int8.")] = "float32",
     noise: Annotated[str | None, typer.Option(help="Price this kind of noise on the edge: laplace.")] = None,
+    max_edge_memory: Annotated[str | None, _limit("Of the edge half: bytes or 64MB.")] = None,
+    max_upload: Annotated[str | None, _limit("Sent in one inference: bytes or 64kB.")] = None,
+    deadline: Annotated[float | None, _limit("Latency, milliseconds.")] = None,
+    max_crossing: Annotated[int | None, _limit("Tensors that cross.")] = None,
+    min_depth: Annotated[int | None, _limit("Layers on the edge, at least.")] = None,
+    pin_edge: Annotated[list[str] | None, _limit("A node that stays on the edge.")] = None,
+    pin_cloud: Annotated[list[str] | None, _limit("A node that goes to the cloud.")] = None,
+    forbid: Annotated[list[str] | None, _limit("A node whose tensor never crosses.")] = None,
+    public_input: Annotated[list[str] | None, _limit("An input that may cross as it is.")] = None,
     json: Json = False,
 ) -> None:
-    """Choose where to cut: the least latency over all legal cuts.
+    """Choose where to cut: the best by an objective over all legal cuts.
 
-    Needs nothing but files, so it plans for devices that are not here.
+    Needs nothing but files, so it plans for devices that are not here. Options that name a node can be repeated.
 
     Example: plan cut edge.json cloud.json --link wifi --out plan.json
+
+    Example: plan cut edge.json cloud.json --link lte --max-upload 20kB --min-depth 3 --top 5
     """
     from planner import planning
+    from planner.constraints import Constraints
+    from planner.plan import Objective
     from profiles import artifact, device
     from profiles import link as links
     from profiles.errors import PlanError
 
     if noise not in (None, "laplace"):
         raise PlanError(f"--noise {noise}: expected laplace")
+    chosen = next((one for one in get_args(Objective) if one == objective), None)
+    if chosen is None:
+        raise PlanError(f"--objective {objective}: expected one of {', '.join(get_args(Objective))}")
     terminal = Terminal(json=json)
     made = planning.cut(
         device.read(edge),
         device.read(cloud),
         links.load(link),
+        objective=chosen,
         at=at,
-        public_inputs=frozenset(public_input or ()),
+        constraints=Constraints(
+            max_edge_memory=size_bytes("--max-edge-memory", max_edge_memory),
+            max_upload=size_bytes("--max-upload", max_upload),
+            deadline=deadline,
+            max_crossing=max_crossing,
+            min_depth=min_depth,
+            pin_edge=frozenset(pin_edge or ()),
+            pin_cloud=frozenset(pin_cloud or ()),
+            forbid=frozenset(forbid or ()),
+            public_inputs=frozenset(public_input or ()),
+        ),
+        wire=wire,
         noise=noise,
+        top=top,
+        pareto=pareto,
     )
     if out is not None:
         artifact.write(out, made)
@@ -60,9 +98,26 @@ def cut(
     terminal.document(artifact.encode(made))
 
 
+def size_bytes(option: str, text: str | None) -> int | None:
+    """`64MB`, `20kB`, `1.5MiB` or a plain number. Raises PlanError for anything else."""
+    from profiles.errors import PlanError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)(i?)B?", text.strip())
+    if found is None:
+        raise PlanError(f"{option} {text}: expected bytes, for example 20000, 20kB or 64MB")
+    power = " kMG".index(found[2].replace("K", "k") or " ")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+
+
 def show(terminal: Terminal, plan: "Plan") -> None:
     """Candidates with the chosen one marked, references, breakpoints, and what follows in words."""
-    rows = [_row(one.name, one.predicted, chosen=one.name == plan.cut.name) for one in plan.candidates]
+    front = plan.settings.pareto.cuts if plan.settings.pareto else ()
+    rows = [
+        _row(one.name, one.predicted, chosen=one.name == plan.cut.name, front=one.name in front)
+        for one in plan.candidates
+    ]
     rows.append(_row("cloud-only", plan.references.cloud_only, chosen=plan.cut.name == "cloud-only"))
     rows.append(_row("edge-only", plan.references.edge_only, chosen=plan.cut.name == "edge-only"))
     terminal.say(f"edge:  {plan.edge.label}")
@@ -81,11 +136,13 @@ def verdict(plan: "Plan") -> list[str]:
     """What the figures mean, in words."""
     total, cloud_only = plan.predicted.total_ms, plan.references.cloud_only.total_ms
     edge_only = plan.references.edge_only.total_ms
-    chosen = "the best" if plan.settings.at is None else "your own, not necessarily the best"
-    lines = [
-        f"cut: {plan.cut.name} ({chosen} of {plan.settings.legal_cuts} legal cuts), "
-        f"{cloud_only / total:.2f}× the speed of cloud-only"
-    ]
+    chosen = f"the best of all legal cuts by {plan.objective}" if plan.settings.at is None else "your own"
+    lines = [f"cut: {plan.cut.name} ({chosen}), {cloud_only / total:.2f}× the speed of cloud-only"]
+    if plan.settings.top:
+        lines.append(f"best first: {', '.join(plan.settings.top)}")
+    if plan.settings.pareto:
+        whole = "" if plan.settings.pareto.complete else " (not all of them: the search was stopped)"
+        lines.append(f"* unbeaten in latency, upload bytes and edge compute alike{whole}")
     if cloud_only < total and plan.cut.name != "cloud-only":
         lines.append(
             f"cloud-only would be as fast or faster ({ms(cloud_only)} ms), but sends the input itself: here the cut "
@@ -99,6 +156,6 @@ def verdict(plan: "Plan") -> list[str]:
     return lines
 
 
-def _row(name: str, cost: "Predicted", *, chosen: bool) -> Row:
+def _row(name: str, cost: "Predicted", *, chosen: bool, front: bool = False) -> Row:
     parts = (cost.edge_ms, cost.noise_ms, cost.uplink_ms, cost.cloud_ms, cost.downlink_ms, cost.total_ms)
-    return Row(("→" if chosen else "", name, size(cost.upload_bytes), *map(ms, parts)), mark=chosen)
+    return Row(("→" if chosen else "*" if front else "", name, size(cost.upload_bytes), *map(ms, parts)), mark=chosen)

@@ -15,6 +15,7 @@ import msgspec
 from planner.plan import Predicted
 from profiles.codec import WIRE_ITEMSIZE
 from profiles.device import DeviceProfile
+from profiles.errors import CutError
 from profiles.graph import LayerGraph, Node
 from profiles.link import LinkProfile
 
@@ -36,44 +37,43 @@ class CostModel:
     def graph(self) -> LayerGraph:
         return self.edge.graph
 
-    def upload_bytes(self, crossing: Iterable[Node]) -> int:
-        """Bytes of the crossing tensors as they are sent."""
-        return sum(self._sent(node) for node in crossing)
-
-    def _sent(self, node: Node) -> int:
+    def sent_bytes(self, node: Node) -> int:
+        """Bytes of one tensor as it is sent: an input in its own encoding, floats as the wire has them."""
         if node.kind == "input" and node.encoded_bytes is not None:
             return node.encoded_bytes
         if node.dtype.startswith(("float", "bfloat")):
             return prod(node.shape) * WIRE_ITEMSIZE[self.wire]
         return node.bytes
 
-    def noise_ms(self, crossing: Iterable[Node]) -> float:
+    def upload_bytes(self, crossing: Iterable[Node]) -> int:
+        """Bytes of the crossing tensors as they are sent."""
+        return sum(self.sent_bytes(node) for node in crossing)
+
+    @cached_property
+    def _noise_ms_per_element(self) -> float:
         """Adding the noise, at the rate the edge runs the network; drawing hides behind the edge's own work."""
-        if self.noise is None:
-            return 0.0
         flops = sum(node.flops or 0 for node in self.graph.nodes)
-        elements = sum(node.elements for node in crossing)
-        return self.edge.whole_ms * elements / flops if flops else 0.0
+        return self.edge.whole_ms / flops if self.noise is not None and flops else 0.0
+
+    def noise_ms(self, crossing: Iterable[Node]) -> float:
+        return self._noise_ms_per_element * sum(node.elements for node in crossing if node.kind != "input")
 
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""
         inside, sent = frozenset(edge_nodes), tuple(crossing)
-        edge_ms = sum(self.edge.time_ms[name] for name in inside)
-        cloud_ms = sum(time for name, time in self.cloud.time_ms.items() if name not in inside)
-        upload = self.upload_bytes(sent)
         return self._predicted(
-            edge_ms=edge_ms,
+            edge_ms=sum(self.edge.time_ms[name] for name in inside),
             noise_ms=self.noise_ms(sent),
-            cloud_ms=cloud_ms,
-            upload_bytes=upload,
+            cloud_ms=sum(time for name, time in self.cloud.time_ms.items() if name not in inside),
+            upload_bytes=self.upload_bytes(sent),
             reply_bytes=sum(node.bytes for node in self.graph.outputs if node.id not in inside),
             edge_memory_bytes=self.memory_bytes(inside),
         )
 
     def edge_only(self) -> Predicted:
-        """Everything on the edge; nothing is sent."""
-        everything = frozenset(self.edge.time_ms)
+        """Everything on the edge; nothing is sent, nothing waited for."""
         time_ms = sum(self.edge.time_ms.values())
+        power = self.edge.device.power_mw
         return Predicted(
             edge_ms=time_ms,
             noise_ms=0.0,
@@ -82,7 +82,8 @@ class CostModel:
             downlink_ms=0.0,
             total_ms=time_ms,
             upload_bytes=0,
-            edge_memory_bytes=self.memory_bytes(everything),
+            edge_memory_bytes=self.memory_bytes(frozenset(self.edge.time_ms)),
+            energy_mj=power.busy * time_ms / 1000 if power else None,
             throughput_per_s=1000 / time_ms if time_ms else None,
         )
 
@@ -107,12 +108,10 @@ class CostModel:
         reply_bytes: int,
         edge_memory_bytes: int | None,
     ) -> Predicted:
-        uplink_ms = self.link.uplink_ms(size_bytes=upload_bytes)
-        downlink_ms = self.link.downlink_ms(size_bytes=reply_bytes)
+        link = self.link
+        uplink_ms, downlink_ms = link.uplink_ms(size_bytes=upload_bytes), link.downlink_ms(size_bytes=reply_bytes)
         # Pipelined, a link is busy while bytes leave it; the way through the air overlaps.
-        busy_ms = max(
-            edge_ms + noise_ms, uplink_ms - self.link.rtt_ms / 2, cloud_ms, downlink_ms - self.link.rtt_ms / 2
-        )
+        busy_ms = max(edge_ms + noise_ms, uplink_ms - link.rtt_ms / 2, cloud_ms, downlink_ms - link.rtt_ms / 2)
         return Predicted(
             edge_ms=edge_ms,
             noise_ms=noise_ms,
@@ -122,19 +121,61 @@ class CostModel:
             total_ms=edge_ms + noise_ms + uplink_ms + cloud_ms + downlink_ms,
             upload_bytes=upload_bytes,
             edge_memory_bytes=edge_memory_bytes,
+            energy_mj=self._energy_mj(edge_ms + noise_ms, upload_bytes, cloud_ms, reply_bytes),
             throughput_per_s=1000 / busy_ms if busy_ms else None,
         )
 
+    def _energy_mj(self, busy_ms: float, upload_bytes: int, cloud_ms: float, reply_bytes: int) -> float | None:
+        """Edge compute power × time + radio (α · Mbps + β) × transfer + idle power × waiting; None without powers."""
+        power = self._powers
+        if power is None:
+            return None
+        waiting_ms = self.link.rtt_ms + 2 * self.link.overhead_ms + cloud_ms
+        microjoules = power.busy * busy_ms + power.idle * waiting_ms
+        return (microjoules + power.per_byte_up * upload_bytes + power.per_byte_down * reply_bytes) / 1000
+
+    @cached_property
+    def _powers(self) -> "_Powers | None":
+        device, radio = self.edge.device.power_mw, self.link.radio_power_mw
+        if device is None or radio is None:
+            return None
+        up, down = self.link.uplink_mbps, self.link.downlink_mbps
+        return _Powers(
+            busy=device.busy,
+            idle=device.idle,
+            per_byte_up=(radio.uplink_per_mbps * up + radio.base) * 8 / (1000 * up),
+            per_byte_down=(radio.downlink_per_mbps * down + radio.base) * 8 / (1000 * down),
+        )
+
+    def powers(self) -> "_Powers":
+        """Raises CutError where the edge's profile or the link says nothing of power."""
+        if self._powers is None:
+            lacks = "the edge's profile has no device.power_mw {busy, idle}"
+            if self.edge.device.power_mw is not None:
+                lacks = f"link {self.link.name} has no radio_power_mw"
+            raise CutError(f"energy cannot be priced: {lacks}; write it into the file or choose another objective")
+        return self._powers
+
     def memory_bytes(self, edge_nodes: frozenset[str]) -> int | None:
         """Parameters of the edge half and the most that is alive at one node (its inputs and its output)."""
-        graph, parameters, peak = self.graph, 0, 0
-        for name in edge_nodes:
-            node = graph.by_id[name]
-            if node.parameter_bytes is None and node.computational:
-                return None
-            parameters += node.parameter_bytes or 0
-            peak = max(peak, node.bytes + sum(graph.by_id[item].bytes for item in set(node.inputs)))
-        return parameters + peak
+        nodes = [self.graph.by_id[name] for name in edge_nodes]
+        if any(node.parameter_bytes is None and node.computational for node in nodes):
+            return None
+        return sum(node.parameter_bytes or 0 for node in nodes) + max(map(self.alive_bytes, nodes), default=0)
+
+    def alive_bytes(self, node: Node) -> int:
+        """A node's inputs and its output."""
+        return node.bytes + sum(self.graph.by_id[name].bytes for name in set(node.inputs))
+
+
+@dataclass(frozen=True)
+class _Powers:
+    """Milliwatts while computing and waiting; microjoules a byte on the radio."""
+
+    busy: float
+    idle: float
+    per_byte_up: float
+    per_byte_down: float
 
 
 def on_link(predicted: Predicted, *, planned: LinkProfile, link: LinkProfile) -> Predicted:

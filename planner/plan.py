@@ -1,7 +1,7 @@
 """Plan: a cut, what it costs, and what else was considered (`plan.plan/1`)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,7 +10,7 @@ from profiles.artifact import Count, NonNegative
 from profiles.device import DeviceFacts, ModelFacts
 from profiles.link import LinkProfile
 
-Objective = Literal["latency"]
+Objective = Literal["latency", "energy", "throughput", "edge-compute"]
 
 
 class CrossingTensor(msgspec.Struct, frozen=True):
@@ -72,15 +72,27 @@ class PlannedDevice(DeviceFacts, frozen=True, kw_only=True, omit_defaults=True):
     profile: str | None = None
 
 
+class ParetoFront(msgspec.Struct, frozen=True):
+    """Names of the candidates that no legal cut beats in latency, upload bytes and edge compute alike.
+
+    complete: whether these are all of them.
+    """
+
+    cuts: tuple[str, ...]
+    complete: bool
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked of the planner. legal_cuts: how many there are, and the best was taken over all of them."""
+    """What was asked of the planner. top: names of the best cuts, best first, where several were asked for."""
 
     wire: str = "float32"
     noise: str | None = None
     batch: Count = 1
     at: str | None = None
     public_inputs: tuple[str, ...] = ()
-    legal_cuts: Count | None = None
+    constraints: dict[str, Any] = {}
+    top: tuple[str, ...] = ()
+    pareto: ParetoFront | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):

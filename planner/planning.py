@@ -2,16 +2,18 @@
 
 import msgspec
 
-from planner.breakpoints import Line, breakpoints
+from planner.breakpoints import breakpoints
+from planner.constraints import Constraints, explain
 from planner.cost import CostModel
-from planner.legality import CutRules
-from planner.plan import Breakpoint, Candidate, Cut, Plan, PlannedDevice, References, Settings
+from planner.plan import Cut, Objective, ParetoFront, Plan, PlannedDevice, References, Settings
 from planner.search import Search
 from profiles.artifact import digest, encode
 from profiles.codec import WIRE_ITEMSIZE
 from profiles.device import DeviceProfile, require_same_network
-from profiles.errors import CutError
+from profiles.errors import CutError, InfeasibleError
 from profiles.link import LinkProfile
+
+NO_CONSTRAINTS = Constraints()
 
 
 def cut(
@@ -19,56 +21,61 @@ def cut(
     cloud: DeviceProfile,
     link: LinkProfile,
     *,
+    objective: Objective = "latency",
     at: str | None = None,
-    public_inputs: frozenset[str] = frozenset(),
+    constraints: Constraints = NO_CONSTRAINTS,
     wire: str = "float32",
     noise: str | None = None,
+    top: int = 1,
+    pareto: bool = False,
 ) -> Plan:
-    """The cut of least latency over all legal ones, or the user's own (`at`), with what else was considered.
+    """The best legal cut by an objective within the constraints, or the user's own (`at`), and what else there is.
 
-    Raises ProfileError (two networks), CutError (`at`, or an input that is none), InfeasibleError (no legal cut).
+    top: how many of the best different cuts the plan's candidates hold. pareto: also the cuts that no other beats.
+    Raises ProfileError (two networks), CutError (a name or limit that cannot be), InfeasibleError (nothing legal
+    meets the constraints; it says which single one is in the way).
     """
     require_same_network(edge, cloud)
     if wire not in WIRE_ITEMSIZE:
         raise CutError(f"--wire {wire}: expected one of {', '.join(WIRE_ITEMSIZE)}")
-    rules = CutRules(edge.graph, public_inputs)
     cost = CostModel(edge, cloud, link, wire=wire, noise=noise)
-    search = Search(rules, cost)
-    chosen = search.candidates[0] if at is None else search.at(at)
+    if objective == "energy":
+        cost.powers()
+    search = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))
+    try:
+        chosen = search.best if at is None else search.at(at)
+        segments = breakpoints(lambda mbps: search.line_at(mbps))
+    except InfeasibleError:
+        raise explain(constraints, cost) from None
+    others = search.top(top) if top > 1 else ()
+    front, whole = search.pareto() if pareto else ((), True)
     return Plan(
         model=edge.model,
-        objective="latency",
+        objective=objective,
         edge=_planned(edge),
         cloud=_planned(cloud),
         link=link,
         cut=Cut(chosen.name, chosen.edge_nodes, chosen.crossing),
         predicted=chosen.predicted,
         references=References(cost.cloud_only(), cost.edge_only()),
-        candidates=search.shown(chosen),
-        breakpoints=_breakpoints(search, link),
+        candidates=search.shown(chosen, (*others, *front)),
+        breakpoints=segments,
         settings=Settings(
             wire=wire,
             noise=noise,
             batch=edge.batch,
             at=at,
-            public_inputs=tuple(sorted(public_inputs)),
-            legal_cuts=len(search.candidates),
+            public_inputs=tuple(sorted(constraints.public_inputs)),
+            constraints={name: _plain(wish) for name, wish in vars(constraints).items() if wish},
+            top=tuple(one.name for one in others),
+            pareto=ParetoFront(tuple(one.name for one in front), whole) if pareto else None,
         ),
     )
 
 
+def _plain(wish: object) -> object:
+    return sorted(wish) if isinstance(wish, frozenset) else wish
+
+
 def _planned(profile: DeviceProfile) -> PlannedDevice:
     return PlannedDevice(**msgspec.structs.asdict(profile.device), profile=digest(encode(profile)))
-
-
-def _breakpoints(search: Search, link: LinkProfile) -> tuple[Breakpoint, ...]:
-    def line(candidate: Candidate) -> Line:
-        slope = 8 * candidate.predicted.upload_bytes / 1000
-        return Line(candidate.name, candidate.predicted.total_ms - slope / link.uplink_mbps, slope)
-
-    lines = [line(candidate) for candidate in search.candidates]
-
-    def best_at(mbps: float) -> Line:
-        return min(lines, key=lambda one: one.at(1 / mbps))
-
-    return breakpoints(best_at)

@@ -1,70 +1,182 @@
-"""All legal cuts of a graph, priced; the best, the user's own, and the ones worth showing.
+"""The best cut, the user's own, and the ones worth showing.
 
-Exact: every closed set of glued groups is looked at, so this is for graphs with few of them (a chain has as many
-cuts as layers). A graph with more than `MOST_CUTS` is refused rather than searched in part.
+Sums without constraints: a minimum cut (`mincut`). Constraints, a bottleneck, or more than one answer: a
+mixed-integer program (`constrained`). Both are exact over all legal cuts of the graph.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
+import numpy as np
 
+from planner.breakpoints import Line
+from planner.constrained import Limit, Program
 from planner.cost import CostModel
 from planner.legality import CutRules
-from planner.plan import Candidate, CrossingTensor
+from planner.linear import LinearCuts, linear_cuts
+from planner.mincut import FlowNetwork, Terms
+from planner.objectives import Sums, value
+from planner.plan import Candidate, CrossingTensor, Objective
 from profiles.errors import CutError, InfeasibleError
 
-MOST_CUTS = 100_000
-#: How many candidates a plan carries, unless there are fewer.
-MOST_CANDIDATES = 64
-BEST_CANDIDATES = 32
+#: How many linear cuts a plan carries; beyond, the best of them.
+MOST_CANDIDATES, BEST_CANDIDATES = 64, 32
+#: How often the Pareto search may ask the solver.
+MOST_QUESTIONS = 400
 
 
 @dataclass(frozen=True)
 class Search:
-    """The legal cuts of one network, priced by one cost model."""
+    """The legal cuts of one network, priced by one cost model and judged by one objective, within limits."""
 
     rules: CutRules
     cost: CostModel
+    objective: Objective = "latency"
+    limits: tuple[Limit, ...] = ()
 
     @cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """Every legal cut, best first; among equals the deeper one, which sends less of the input.
+    def sums(self) -> Sums:
+        return Sums(self.cost)
 
-        Raises InfeasibleError where there is none, CutError where there are too many to look at.
-        """
-        found = [self.candidate(edge) for edge in legal_cuts(self.rules)]
-        if not found:
+    @cached_property
+    def flow(self) -> FlowNetwork:
+        return FlowNetwork(self.rules)
+
+    @cached_property
+    def _linear(self) -> LinearCuts:
+        return linear_cuts(self.rules)
+
+    @cached_property
+    def best(self) -> Candidate:
+        """The best legal cut within the limits. Raises InfeasibleError where there is none."""
+        wanted = self.sums.of(self.objective)
+        if isinstance(wanted, Terms) and not self.limits:
+            edge = self._least(wanted)
+        else:
+            answer = Program(self.rules).best(wanted, self.limits)
+            edge = None if answer is None else answer.edge
+        if edge is None:
             raise InfeasibleError(
                 "no legal cut: a layer is needed on either side, and no input may cross; name public ones with "
                 "--public-input"
             )
-        return tuple(sorted(found, key=lambda one: (one.predicted.total_ms, -len(one.edge_nodes))))
+        return self.candidate(edge)
 
-    def candidate(self, edge: frozenset[str]) -> Candidate:
-        crossing = self.rules.crossing(edge)
+    def _least(self, terms: Terms) -> frozenset[str] | None:
+        costs = self._linear.costs(terms)
+        known = float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum() + terms.constant)
+        # A little above the cheapest linear cut, whose running sums are not exact.
+        known = min(known, float(costs.min()) * 1.01 + 1e-9) if len(costs) else known
+        found = self.flow.best(terms, known=known)
+        if found is None and len(costs):
+            found = self.flow.best(terms, known=float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum()))
+        return found
+
+    def line_at(self, mbps: float) -> Line:
+        """The fastest cut at an uplink bandwidth, as a line over 1 / bandwidth; within the limits but a deadline."""
+        here = self.at_bandwidth(mbps)
+        terms = here.sums.latency()
+        limits = tuple(limit for limit in here.limits if limit.option != "--deadline")
+        if limits:
+            answer = Program(self.rules).best(terms, limits)
+            edge = None if answer is None else answer.edge
+        else:
+            edge = here._least(terms)
+        if edge is None:
+            raise InfeasibleError("no legal cut at this bandwidth")
+        found = here.candidate(edge)
+        slope = 8 * found.predicted.upload_bytes / 1000
+        return Line(found.name, found.predicted.total_ms - slope / mbps, slope)
+
+    def at_bandwidth(self, mbps: float) -> "Search":
+        """The same search with another uplink."""
+        link = msgspec.structs.replace(self.cost.link, uplink_mbps=mbps)
+        cost = CostModel(self.cost.edge, self.cost.cloud, link, wire=self.cost.wire, noise=self.cost.noise)
+        other = Search(self.rules, cost, self.objective, self.limits)
+        # The flow network and the linear cuts do not depend on the link.
+        other.__dict__.update(flow=self.flow, _linear=self._linear)
+        return other
+
+    def candidate(self, edge: Iterable[str]) -> Candidate:
+        inside = frozenset(edge)
+        crossing = self.rules.crossing(inside)
         return Candidate(
             name="+".join(node.id for node in crossing),
-            edge_nodes=tuple(node.id for node in self.rules.graph.nodes if node.id in edge),
+            edge_nodes=tuple(node.id for node in self.rules.graph.nodes if node.id in inside),
             crossing=tuple(CrossingTensor(node.id, node.shape, node.dtype, node.bytes) for node in crossing),
-            predicted=self.cost.price(edge, crossing),
+            predicted=self.cost.price(inside, crossing),
         )
+
+    @cached_property
+    def linear(self) -> tuple[Candidate, ...]:
+        """Linear cuts in graph order, all where they are few, else the best by the objective."""
+        nodes = np.arange(len(self._linear.nodes))
+        if len(nodes) > MOST_CANDIDATES:
+            wanted = self.sums.of(self.objective)
+            parts = (wanted,) if isinstance(wanted, Terms) else wanted
+            costs = np.max([self._linear.costs(terms) for terms in parts], axis=0)
+            nodes = np.sort(np.argsort(costs, kind="stable")[:BEST_CANDIDATES])
+        made = (self.rules.closure(self._linear.nodes[index]) for index in nodes)
+        return tuple(self.candidate(edge) for edge in made if self.rules.objection(edge) is None)
+
+    def top(self, count: int) -> tuple[Candidate, ...]:
+        """The best `count` different cuts within the limits, best first."""
+        program, found = Program(self.rules), list[Candidate]()
+        wanted = self.sums.of(self.objective)
+        while len(found) < count:
+            answer = program.best(wanted, self.limits)
+            if answer is None:
+                break
+            found.append(self.candidate(answer.edge))
+            program = program.without(answer.edge)
+        return tuple(sorted(found, key=lambda one: value(self.objective, one.predicted)))
+
+    def pareto(self) -> tuple[tuple[Candidate, ...], bool]:
+        """Cuts that no other beats in latency, upload bytes and edge compute alike; and whether these are all.
+
+        Every point found splits what is left in two: fewer bytes than it, or less edge compute than it.
+        """
+        sums, program = self.sums, Program(self.rules)
+        latency, upload, compute = sums.latency(), Limit.of(sums.upload_bytes()), Limit.of(sums.edge_compute())
+        found: dict[tuple[float, float, float], Candidate] = {}
+        waiting: list[tuple[float, float]] = [(np.inf, np.inf)]
+        asked: set[tuple[float, float]] = set()
+        while waiting and len(asked) < MOST_QUESTIONS:
+            bounds = waiting.pop()
+            if bounds in asked:
+                continue
+            asked.add(bounds)
+            below = [
+                limit.at(bound) for limit, bound in zip((upload, compute), bounds, strict=True) if np.isfinite(bound)
+            ]
+            answer = program.best(latency, (*self.limits, *below))
+            if answer is None:
+                continue
+            one = self.candidate(answer.edge)
+            cost = one.predicted
+            found[(cost.total_ms, cost.upload_bytes, cost.edge_ms)] = one
+            waiting.append((cost.upload_bytes - 1.0, bounds[1]))
+            # A step that the solver's tolerance of 10⁻⁶ cannot bridge: 10 ns.
+            waiting.append((bounds[0], cost.edge_ms - 1e-5))
+        kept = [one for key, one in found.items() if not any(_beats(other, key) for other in found)]
+        return tuple(sorted(kept, key=lambda one: one.predicted.total_ms)), not waiting
 
     def at(self, name: str) -> Candidate:
         """The user's own cut, by a candidate's name or by its last node.
 
         Raises CutError for a name that is not there (the nearest is offered) or a cut that is not legal.
         """
-        for candidate in (*self.candidates, *self.references):
+        for candidate in self.references:
             if candidate.name == name:
                 return candidate
         nodes = name.split("+")
         for node in nodes:
             if node not in self.rules.graph:
-                known = [*(one.name for one in self.candidates), *self.rules.graph.by_id]
-                near = difflib.get_close_matches(name, known, n=3) or [one.name for one in self.candidates[:3]]
+                known = [*(one.name for one in self.linear), *self.rules.graph.by_id]
+                near = difflib.get_close_matches(name, known, n=3) or [one.name for one in self.linear[:3]]
                 raise CutError(f"--at {name}: no such cut or node; nearest: {', '.join(near)}")
         edge = frozenset().union(*(self.rules.closure(node) for node in nodes))
         if (objection := self.rules.objection(edge)) is not None:
@@ -75,49 +187,25 @@ class Search:
     def references(self) -> tuple[Candidate, Candidate]:
         """`cloud-only` and `edge-only`: shown beside the cuts, taken only where the user names one."""
         graph = self.rules.graph
-        inputs = frozenset(node.id for node in graph.inputs)
-        cloud_only = self.candidate(inputs)
-        edge_only = self.candidate(frozenset(graph.by_id))
+        cloud_only = self.candidate(node.id for node in graph.inputs)
+        edge_only = self.candidate(graph.by_id)
         return (
             msgspec.structs.replace(cloud_only, name="cloud-only", predicted=self.cost.cloud_only()),
             msgspec.structs.replace(edge_only, name="edge-only", predicted=self.cost.edge_only()),
         )
 
-    def shown(self, chosen: Candidate) -> tuple[Candidate, ...]:
-        """Linear cuts in graph order where they are few, else the best; the chosen one always among them."""
-        linear = [one for one in self.candidates if len(one.crossing) == 1]
-        kept = linear if len(linear) <= MOST_CANDIDATES else list(self.candidates[:BEST_CANDIDATES])
-        if chosen.crossing and chosen.name != "cloud-only" and all(one.name != chosen.name for one in kept):
-            kept.append(chosen)
-        return tuple(sorted(kept, key=lambda one: len(one.edge_nodes)))
+    def shown(self, chosen: Candidate, others: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
+        """The linear cuts, the chosen one and the others, in graph order, each once."""
+        known = {one.name: one for one in (*self.linear, *others)}
+        if chosen.crossing and chosen.name not in ("cloud-only", "edge-only"):
+            known.setdefault(chosen.name, chosen)
+        return tuple(sorted(known.values(), key=lambda one: len(one.edge_nodes)))
 
     def _some_names(self) -> str:
-        names = [one.name for one in sorted(self.candidates, key=lambda one: len(one.edge_nodes))]
+        names = [one.name for one in self.linear]
         return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def legal_cuts(rules: CutRules) -> Iterator[frozenset[str]]:
-    """Every legal cut once.
-
-    Groups are decided in graph order: on the edge where all they need is, or on the cloud, with all that follows.
-    Raises CutError beyond MOST_CUTS closed sets.
-    """
-    graph = rules.graph
-    inputs = frozenset(member for node in graph.inputs for member in rules.members[rules.group[node.id]])
-    heads = [head for head in rules.members if head not in inputs]
-    waiting: list[tuple[int, frozenset[str]]] = [(0, inputs)]
-    seen = 0
-    while waiting:
-        index, edge = waiting.pop()
-        if index == len(heads):
-            seen += 1
-            if seen > MOST_CUTS:
-                raise CutError(f"more than {MOST_CUTS} closed sets of nodes; too many to look at one by one")
-            if rules.objection(edge) is None:
-                yield edge
-            continue
-        # Only a group's head takes from outside the group: the others are glued to what stands before them.
-        head = heads[index]
-        if edge.issuperset(graph.by_id[head].inputs):
-            waiting.append((index + 1, edge | frozenset(rules.members[head])))
-        waiting.append((index + 1, edge))
+def _beats(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """At least as good in all three, better in one."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

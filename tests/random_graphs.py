@@ -11,7 +11,7 @@ TIMES = st.floats(0, 5, allow_nan=False, width=32)
 
 
 @st.composite
-def profiles(draw: st.DrawFn, most_nodes: int = 10) -> tuple[DeviceProfile, DeviceProfile]:
+def profiles(draw: st.DrawFn, most_nodes: int = 10, *, dead_ends: bool = True) -> tuple[DeviceProfile, DeviceProfile]:
     """One random network on two devices."""
     inputs = draw(st.integers(1, 2))
     count = draw(st.integers(1, most_nodes - 2 * inputs - 2))
@@ -50,7 +50,9 @@ def profiles(draw: st.DrawFn, most_nodes: int = 10) -> tuple[DeviceProfile, Devi
         kind = draw(st.sampled_from(KINDS)) if len(sources) == 1 else draw(st.sampled_from(("join", "linear")))
         add(f"n{index}", kind, sources)
         names.append(f"n{index}")
-    add("last", "linear", [names[-1]])
+    used = {name for node in edge for name in node.inputs}
+    leaves = [name for name in names if name not in used]
+    add("last", "linear", names[-1:] if dead_ends else leaves)
     add("out", "output", ["last"])
 
     def profile(nodes: list[TimedNode], name: str) -> DeviceProfile:

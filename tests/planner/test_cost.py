@@ -1,10 +1,10 @@
 import pytest
 import random_graphs
 from hypothesis import given, settings
+from legal_cuts import legal_cuts
 
 from planner.cost import CostModel, on_link
 from planner.legality import CutRules
-from planner.search import legal_cuts
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
 

@@ -3,9 +3,9 @@ from itertools import combinations
 import pytest
 import random_graphs
 from hypothesis import given, settings
+from legal_cuts import legal_cuts
 
 from planner.legality import CutRules
-from planner.search import legal_cuts
 from profiles.device import DeviceProfile
 from profiles.errors import CutError
 from profiles.graph import COMPUTATIONAL, Kind, LayerGraph, Node

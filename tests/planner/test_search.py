@@ -2,11 +2,12 @@ import msgspec
 import pytest
 import random_graphs
 from hypothesis import assume, given, settings
+from legal_cuts import legal_cuts
 
 from planner.cost import CostModel
 from planner.legality import CutRules
 from planner.planning import cut
-from planner.search import Search, legal_cuts
+from planner.search import Search
 from profiles.device import DeviceProfile
 from profiles.errors import CutError, InfeasibleError
 from profiles.link import LinkProfile, presets
@@ -24,7 +25,7 @@ def test_the_best_is_the_least_of_all_legal_cuts(
     rules, cost = CutRules(pair[0].graph), CostModel(*pair, link)
     totals = [cost.price(one, rules.crossing(one)).total_ms for one in legal_cuts(rules)]
     assume(totals)
-    assert search(pair, link).candidates[0].predicted.total_ms == min(totals)
+    assert search(pair, link).best.predicted.total_ms == pytest.approx(min(totals), rel=1e-6, abs=1e-9)
 
 
 @settings(max_examples=100, deadline=None)
@@ -50,7 +51,6 @@ def test_among_equals_the_deeper_cut_is_chosen(lenet_profile: DeviceProfile) -> 
 def test_all_candidates_of_lenet_are_shown_in_graph_order(lenet_profile: DeviceProfile) -> None:
     plan = cut(lenet_profile, lenet_profile, presets()["wifi"])
     assert [one.name for one in plan.candidates] == ["pool1", "pool2", "flatten", "relu4"]
-    assert plan.settings.legal_cuts == 4
     assert plan.cut.name in {one.name for one in plan.candidates}
 
 

@@ -5,10 +5,10 @@ import networks
 import numpy as np
 import pytest
 import torch
+from legal_cuts import legal_cuts
 from networks import traced
 
 from planner.legality import CutRules
-from planner.search import legal_cuts
 from profiles import halves
 from profiles.engine import TorchEngine
 from profiles.errors import EqualityError

@@ -1,0 +1,211 @@
+"""The exact cut under constraints: a mixed-integer program, solved to proven optimality by HiGHS.
+
+One binary variable x a glued group (1: on the edge), one y a tensor (1: it crosses).
+Closure: x_consumer ≤ x_producer. A tensor crosses where its producer is on the edge and a consumer is not:
+y ≥ x_producer − x_consumer, for each consumer, so it is counted once. A tensor that never crosses: x_producer ≤
+x_consumer. The rest are sums over x and y.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import coo_array, csr_array, vstack
+
+from planner.legality import CutRules
+from planner.mincut import Terms
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that adds up over a cut and that a constraint may limit: terms, or bytes of memory."""
+
+    terms: Terms
+    #: What is alive at one node beside what adds up (its input and output tensors); None where nothing is.
+    peak: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A quantity at most (or, with `least`, at least) a value. option: how the user said it."""
+
+    option: str
+    quantity: Quantity
+    value: float
+    least: bool = False
+
+    @classmethod
+    def of(cls, terms: Terms) -> "Limit":
+        """A limit without an option, its value to be set."""
+        return cls("", Quantity(terms), np.inf)
+
+    def at(self, value: float) -> "Limit":
+        """The same limit at another value."""
+        return Limit(self.option, self.quantity, value, self.least)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """edge: the chosen cut's nodes. gap: relative distance of its cost from the proven bound."""
+
+    edge: frozenset[str]
+    cost: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class Program:
+    """The variables and legality of one graph; objectives and limits come with each question.
+
+    excluded: cuts that may not be found again.
+    """
+
+    rules: CutRules
+    excluded: tuple[frozenset[str], ...] = field(default=())
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [node.id for node in self.rules.graph.nodes]
+
+    @cached_property
+    def _group(self) -> NDArray[np.int64]:
+        heads = {head: index for index, head in enumerate(self.rules.members)}
+        return np.array([heads[self.rules.group[name]] for name in self._names], dtype=np.int64)
+
+    @property
+    def _groups(self) -> int:
+        return len(self.rules.members)
+
+    @property
+    def _size(self) -> int:
+        # Groups, a y for every node's tensor, the memory that stays, the bottleneck.
+        return self._groups + len(self._names) + 2
+
+    def best(self, objective: Terms | Sequence[Terms] | Quantity, limits: Sequence[Limit] = ()) -> Answer | None:
+        """The legal cut that meets all limits at least cost; several objectives: the least largest of them;
+        a quantity with a peak: the least of what stays and the most that is alive.
+
+        None where no legal cut meets the limits.
+        """
+        if self.rules.forced_edge & self.rules.forced_cloud:
+            return None
+        rows = list(self._legality) + [self._row(limit) for limit in limits]
+        rows += [row for limit in limits for row in self._peak(limit)]
+        if isinstance(objective, Quantity):
+            rows += self._peak(Limit("", objective, 0.0), below_bottleneck=True)
+            weights, constant = np.zeros(self._size), 0.0
+            weights[-1] = 1.0
+        elif isinstance(objective, Terms):
+            weights, constant = self._weights(objective), objective.constant + float(objective.cloud.sum())
+        else:
+            rows += [self._below_bottleneck(terms) for terms in objective]
+            weights, constant = np.zeros(self._size), 0.0
+            weights[-1] = 1.0
+        matrix = vstack([row.A for row in rows], format="csr")
+        low = np.concatenate([np.broadcast_to(row.lb, row.A.shape[0]) for row in rows])
+        high = np.concatenate([np.broadcast_to(row.ub, row.A.shape[0]) for row in rows])
+        found = milp(
+            weights,
+            integrality=np.r_[np.ones(self._groups), np.zeros(self._size - self._groups)],
+            bounds=self._bounds,
+            constraints=LinearConstraint(matrix, low, high),
+            options={"mip_rel_gap": 0.0},
+        )
+        if found.x is None:
+            return None
+        inside = np.rint(found.x[: self._groups]).astype(bool)[self._group]
+        edge = frozenset(name for name, kept in zip(self._names, inside, strict=True) if kept)
+        gap = float(found.mip_gap) if found.mip_gap is not None else 0.0
+        return Answer(edge, float(found.fun) + constant, gap)
+
+    def without(self, cut: frozenset[str]) -> "Program":
+        """The same program, in which this cut is not found again."""
+        return Program(self.rules, (*self.excluded, cut))
+
+    def _weights(self, terms: Terms) -> Floats:
+        """A sum over a cut as weights of the variables, less its constant."""
+        weights = np.zeros(self._size)
+        weights[: self._groups] = np.bincount(self._group, terms.edge - terms.cloud, self._groups)
+        weights[self._groups : -2] = terms.cross
+        return weights
+
+    def _row(self, limit: Limit) -> LinearConstraint:
+        terms = limit.quantity.terms
+        value = limit.value - terms.constant - float(terms.cloud.sum())
+        # Room for rounding in sums; far below what a figure's last digit shows.
+        slack = 1e-9 * max(1.0, abs(limit.value))
+        low, high = (value - slack, np.inf) if limit.least else (-np.inf, value + slack)
+        return LinearConstraint(csr_array(self._weights(terms)[None]), low, high)
+
+    def _peak(self, limit: Limit, *, below_bottleneck: bool = False) -> list[LinearConstraint]:
+        """What stays (a variable of its own) and what is alive at any one node of the edge: a row a node."""
+        peak = limit.quantity.peak
+        if peak is None:
+            return []
+        stays = self._weights(limit.quantity.terms)
+        stays[-2] = -1.0
+        alive = np.flatnonzero(peak)
+        columns = [(peak[alive], self._group[alive]), (np.ones(len(alive)), np.full(len(alive), self._size - 2))]
+        if below_bottleneck:
+            columns.append((-np.ones(len(alive)), np.full(len(alive), self._size - 1)))
+        return [LinearConstraint(csr_array(stays[None]), 0.0, 0.0), self._sums(columns, high=limit.value)]
+
+    def _below_bottleneck(self, terms: Terms) -> LinearConstraint:
+        weights = self._weights(terms)
+        weights[-1] = -1.0
+        return LinearConstraint(csr_array(weights[None]), -np.inf, -terms.constant - float(terms.cloud.sum()))
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        low, high = np.zeros(self._size), np.ones(self._size)
+        high[-2:] = np.inf
+        position = dict(zip(self._names, self._group, strict=True))
+        low[[position[name] for name in self.rules.forced_edge]] = 1
+        high[[position[name] for name in self.rules.forced_cloud]] = 0
+        return Bounds(low, high)
+
+    @cached_property
+    def _legality(self) -> tuple[LinearConstraint, ...]:
+        graph, position = self.rules.graph, {name: index for index, name in enumerate(self._names)}
+        uses = [(position[name], position[user]) for name, users in graph.consumers.items() for user in users]
+        tails, heads = np.array(uses, dtype=np.int64).reshape(-1, 2).T
+        producers, consumers = self._group[tails], self._group[heads]
+        outer = producers != consumers
+        tails, producers, consumers = tails[outer], producers[outer], consumers[outer]
+        private = np.array([name in self.rules.private for name in self._names])[tails]
+        rows = [
+            # x_consumer − x_producer ≤ 0
+            self._sums([(1.0, consumers), (-1.0, producers)], high=0.0),
+            # x_producer − x_consumer − y ≤ 0
+            self._sums([(1.0, producers), (-1.0, consumers), (-1.0, self._groups + tails)], high=0.0),
+            self._sums([(1.0, producers[private]), (-1.0, consumers[private])], high=0.0),
+        ]
+        layers = np.array([node.computational for node in graph.nodes], dtype=float)
+        counted = np.zeros(self._size)
+        counted[: self._groups] = np.bincount(self._group, layers, self._groups)
+        rows.append(LinearConstraint(csr_array(counted[None]), 1, layers.sum() - 1))
+        rows += [self._not_again(cut) for cut in self.excluded]
+        return tuple(row for row in rows if row.A.shape[0])
+
+    def _sums(self, columns: Sequence[tuple[float | Floats, NDArray[np.int64]]], *, high: float) -> LinearConstraint:
+        """A row for each entry: the sum of weight × variable over the columns, at most `high`."""
+        count = len(columns[0][1])
+        values = np.concatenate([np.broadcast_to(weight, count) for weight, _ in columns])
+        places = np.concatenate([places for _, places in columns])
+        rows = np.tile(np.arange(count), len(columns))
+        matrix = coo_array((values, (rows, places)), shape=(count, self._size))
+        return LinearConstraint(csr_array(matrix), -np.inf, high)
+
+    def _not_again(self, cut: frozenset[str]) -> LinearConstraint:
+        """At least one group lies elsewhere than in this cut."""
+        inside = np.zeros(self._groups, dtype=bool)
+        for index, name in zip(self._group, self._names, strict=True):
+            inside[index] |= name in cut
+        weights = np.zeros(self._size)
+        weights[: self._groups] = np.where(inside, -1.0, 1.0)
+        return LinearConstraint(csr_array(weights[None]), 1 - inside.sum(), np.inf)

@@ -1,0 +1,119 @@
+"""What a cut is judged by, as sums over nodes and tensors: the same prices as `cost`, term by term.
+
+latency, energy and edge-compute add up, so a minimum cut finds their best; throughput is the slowest of four sums.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.constrained import Quantity
+from planner.cost import CostModel
+from planner.mincut import Terms
+from planner.plan import Objective, Predicted
+from profiles.errors import CutError
+from profiles.graph import Node
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The quantities of one cost model as terms over its graph's nodes, in the graph's order."""
+
+    cost: CostModel
+
+    @property
+    def _nodes(self) -> tuple[Node, ...]:
+        return self.cost.graph.nodes
+
+    @cached_property
+    def _none(self) -> Floats:
+        return np.zeros(len(self._nodes))
+
+    @cached_property
+    def _edge_ms(self) -> Floats:
+        return np.array([self.cost.edge.time_ms[node.id] for node in self._nodes])
+
+    @cached_property
+    def _cloud_ms(self) -> Floats:
+        return np.array([self.cost.cloud.time_ms[node.id] for node in self._nodes])
+
+    @cached_property
+    def _sent_bytes(self) -> Floats:
+        return np.array([self.cost.sent_bytes(node) for node in self._nodes], dtype=float)
+
+    @cached_property
+    def _reply_bytes(self) -> Floats:
+        return np.array([node.bytes if node.kind == "output" else 0 for node in self._nodes], dtype=float)
+
+    @cached_property
+    def _noise_ms(self) -> Floats:
+        return np.array([self.cost.noise_ms([node]) for node in self._nodes])
+
+    def latency(self) -> Terms:
+        link = self.cost.link
+        uplink_ms = 8 * self._sent_bytes / (1000 * link.uplink_mbps)
+        downlink_ms = 8 * self._reply_bytes / (1000 * link.downlink_mbps)
+        constant = link.rtt_ms + 2 * link.overhead_ms
+        return Terms(self._edge_ms, self._cloud_ms + downlink_ms, uplink_ms + self._noise_ms, constant)
+
+    def energy(self) -> Terms:
+        """Raises CutError where powers are not known."""
+        power, link = self.cost.powers(), self.cost.link
+        return Terms(
+            edge=power.busy * self._edge_ms / 1000,
+            cloud=(power.idle * self._cloud_ms + power.per_byte_down * self._reply_bytes) / 1000,
+            cross=(power.busy * self._noise_ms + power.per_byte_up * self._sent_bytes) / 1000,
+            constant=power.idle * (link.rtt_ms + 2 * link.overhead_ms) / 1000,
+        )
+
+    def edge_compute(self) -> Terms:
+        return Terms(self._edge_ms, self._none, self._none)
+
+    def busy(self) -> tuple[Terms, ...]:
+        """The four parts of a pipeline: edge, uplink, cloud, downlink, each in ms that it is occupied."""
+        link = self.cost.link
+        return (
+            Terms(self._edge_ms, self._none, self._noise_ms),
+            Terms(self._none, self._none, 8 * self._sent_bytes / (1000 * link.uplink_mbps), link.overhead_ms),
+            Terms(self._none, self._cloud_ms, self._none),
+            Terms(self._none, 8 * self._reply_bytes / (1000 * link.downlink_mbps), self._none, link.overhead_ms),
+        )
+
+    def upload_bytes(self) -> Terms:
+        return Terms(self._none, self._none, self._sent_bytes)
+
+    def crossing_tensors(self) -> Terms:
+        return Terms(self._none, self._none, self._none + 1)
+
+    def layers(self) -> Terms:
+        """Computational nodes on the edge."""
+        return Terms(np.array([float(node.computational) for node in self._nodes]), self._none, self._none)
+
+    def edge_memory(self) -> Quantity:
+        """Raises CutError where the profile does not say what a layer's parameters weigh."""
+        unknown = [node.id for node in self._nodes if node.computational and node.parameter_bytes is None]
+        if unknown:
+            raise CutError(f"edge memory cannot be priced: {unknown[0]} has no parameter_bytes in the edge's profile")
+        parameters = np.array([node.parameter_bytes or 0 for node in self._nodes], dtype=float)
+        alive = np.array([self.cost.alive_bytes(node) for node in self._nodes], dtype=float)
+        return Quantity(Terms(parameters, self._none, self._none), peak=alive)
+
+    def of(self, objective: Objective) -> Terms | tuple[Terms, ...]:
+        """What to make least for an objective."""
+        if objective == "throughput":
+            return self.busy()
+        return {"latency": self.latency, "energy": self.energy, "edge-compute": self.edge_compute}[objective]()
+
+
+def value(objective: Objective, predicted: Predicted) -> float:
+    """A price by an objective; less is better."""
+    if objective == "throughput":
+        return 1000 / predicted.throughput_per_s if predicted.throughput_per_s else 0.0
+    if objective == "energy":
+        assert predicted.energy_mj is not None
+        return predicted.energy_mj
+    return predicted.total_ms if objective == "latency" else predicted.edge_ms
