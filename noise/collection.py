@@ -107,7 +107,7 @@ def _distributions(arrays: dict[str, NDArray[Any]], tensor: Crossing) -> Ordered
     loc, scale, packed = (arrays[f"{tensor.node}.{part}"] for part in ("loc", "scale", "order"))
     elements = int(np.prod(tensor.shape))
     order = unpack_order(packed, distributions=len(loc), elements=elements)
-    if loc.shape != scale.shape or not np.isfinite(loc).all() or not (np.isfinite(scale) & (scale >= 0)).all():
+    if loc.shape != scale.shape or not np.isfinite(loc).all() or not (np.isfinite(scale) & (scale > 0)).all():
         raise ValueError(f"{tensor.node}.scale")
     if (np.sort(order, axis=1) != np.arange(elements)).any():
         raise ValueError(f"{tensor.node}.order")

@@ -13,6 +13,7 @@ from noise.collection import Accuracy
 from noise.datasets.records import Split
 from noise.laplace import LaplaceNoise
 from noise.randomness import Uniforms
+from planner.legality import CutRules
 from planner.plan import Plan
 from profiles import halves
 from profiles.engine import TorchEngine, run_in_batches
@@ -36,6 +37,19 @@ class Activations:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _require_legal(plan: Plan, network: TracedNetwork) -> None:
+    """A plan's file may have been changed by hand: nothing but a legal cut may be run, or the input could cross."""
+    rules = CutRules(network.graph, frozenset(plan.settings.public_inputs))
+    unknown = [name for name in plan.cut.edge_nodes if name not in network.graph]
+    if unknown:
+        raise NoiseError(f"plan: cut.edge_nodes names {unknown[0]!r}, which is no node of the network; cut it again")
+    if (objection := rules.objection(plan.cut.edge_nodes)) is not None:
+        raise NoiseError(f"plan: cut.edge_nodes is no legal cut, {objection}; cut it again with `plan cut`")
+    crossing = tuple((node.id, node.shape, node.dtype) for node in rules.crossing(plan.cut.edge_nodes))
+    if crossing != tuple((one.node, one.shape, one.dtype) for one in plan.cut.crossing):
+        raise NoiseError("plan: cut.crossing is not what cut.edge_nodes sends; cut it again with `plan cut`")
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class CutNetwork:
             raise NoiseError(f"{plan.model.source} is not the network that was planned; profile and cut it again")
         if plan.model.weights not in (None, network.model.weights):
             raise NoiseError(f"{plan.model.source} has other weights than were planned; profile and cut it again")
+        _require_legal(plan, network)
         made = halves.split(network, plan.cut.edge_nodes)
         whole_numbers = [one.node for one in plan.cut.crossing if not one.dtype.startswith("float")]
         if whole_numbers:

@@ -188,10 +188,11 @@ def _attribute(module: torch.nn.Module, target: str) -> object:
 
 def _some_prefixes(network: TracedNetwork) -> list[str]:
     """The tensors after which a prefix is timed: spread evenly over the computational nodes."""
-    layers = [node.id for node in network.graph.nodes if node.computational]
+    # Not the last: its prefix is nearly the whole, to which the times are scaled.
+    layers = [node.id for node in network.graph.nodes if node.computational][:-1]
     if len(layers) < 2:
         return layers
-    places = np.linspace(0, len(layers) - 1, num=min(PREFIXES, len(layers)) + 1)[1:]
+    places = np.linspace(0, len(layers) - 1, num=min(PREFIXES, len(layers)))
     return list(dict.fromkeys(layers[int(place)] for place in places))
 
 

@@ -155,6 +155,8 @@ def _identify(module: fx.GraphModule) -> dict[str, fx.Node]:
         path, op = _module_path(node), _op_name(node)
         wish = node.name if node.op == "placeholder" else path if path and len(ops_at[path]) == 1 else ""
         wish = (wish or (f"{path}.{op}" if path else op)).replace("+", "_")
+        # `output`, `output_1`, … are the graph's own ends.
+        wish = f"{wish}_" if wish.startswith("output") else wish
         name = wish
         while name in ids:
             seen[wish] += 1
@@ -164,6 +166,10 @@ def _identify(module: fx.GraphModule) -> dict[str, fx.Node]:
     for index, node in enumerate(returned):
         ids["output" if not index else f"output_{index}"] = node
     return ids
+
+
+def _is_end(name: str) -> bool:
+    return name == "output" or (name.startswith("output_") and name.removeprefix("output_").isdigit())
 
 
 def _module_path(node: fx.Node) -> str:
@@ -182,9 +188,9 @@ def _op_name(node: fx.Node) -> str:
 
 
 def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx.GraphModule, batch: int) -> Node:
-    names = {fx_node: known for known, fx_node in reversed(fx_nodes.items()) if not known.startswith("output")}
+    names = {fx_node: known for known, fx_node in reversed(fx_nodes.items()) if not _is_end(known)}
     value = node.meta["val"]
-    is_output = name == "output" or (name.startswith("output_") and names.get(node) != name)
+    is_output = _is_end(name)
     shape, dtype = shape_of(value, batch), _dtype_of(value)
     size = _bytes_of(shape, dtype)
     if is_output:

@@ -236,7 +236,7 @@ def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
         try:
             part = tail[start : start + count]
             tensors[fact.name] = codec.unpack(part, datatype=fact.datatype, shape=fact.shape)
-        except PlanError as error:
+        except (PlanError, ValueError) as error:
             raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error
         start += count
     if start != len(tail):
@@ -249,10 +249,25 @@ def _check_shape(fact: _Tensor) -> None:
         raise ProtocolError(f"tensor {fact.name[:80]!r}: shape {list(fact.shape)[:20]} cannot be")
 
 
+def _numbers(data: Any) -> bool:
+    """Whether nested lists hold numbers and booleans alone."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting.extend(one)
+        elif not isinstance(one, bool | int | float):
+            return False
+    return True
+
+
 def _from_json(fact: _Tensor) -> Array:
     if fact.data is None:
         raise ProtocolError(f"tensor {fact.name[:80]!r} has neither data nor binary_data_size")
     try:
+        # Text would make an array as wide as its longest item, from a body far smaller.
+        if not _numbers(fact.data):
+            raise ValueError("not numbers")
         array = np.asarray(fact.data).reshape(-1)
         if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
             raise ValueError(f"{len(array)} values of {array.dtype}")
