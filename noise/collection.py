@@ -141,7 +141,7 @@ def unpack_order(packed: NDArray[np.uint8], *, distributions: int, elements: int
 def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:
     """The noise must be for this plan's network, weights, cut and wire. Raises NoiseError with what differs."""
     again = "learn noise for this plan with `plan learn`"
-    planned = tuple(Crossing(one.node, one.shape[1:]) for one in plan.cut.crossing)
+    planned = tuple(Crossing(one.node, one.row_shape(plan.settings.batch)) for one in plan.cut.crossing)
     if facts.architecture != plan.model.architecture:
         raise NoiseError(f"{origin}: learned for another network than {plan.model.name}; {again}")
     if plan.model.weights is not None and facts.weights != plan.model.weights:

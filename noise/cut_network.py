@@ -1,9 +1,10 @@
 """A plan's network, cut and loaded: both halves in this process, their tensors, and what the network answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import fx
@@ -15,13 +16,16 @@ from noise.laplace import LaplaceNoise
 from noise.randomness import Uniforms
 from planner.legality import CutRules
 from planner.plan import Plan
-from profiles import halves
 from profiles.engine import TorchEngine, run_in_batches
 from profiles.errors import DataError, NoiseError
+from profiles.halves import Halves, split
 from profiles.models import load_model
 from profiles.trace import TracedNetwork, trace
 
 Array = NDArray[Any]
+
+#: Rows of one call where any number runs.
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,42 @@ def _require_legal(plan: Plan, network: TracedNetwork) -> None:
         raise NoiseError("plan: cut.crossing is not what cut.edge_nodes sends; cut it again with `plan cut`")
 
 
+def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
+    """What crosses must be floats, in whole shares, and decide the first output."""
+    for one in plan.cut.crossing:
+        if not one.dtype.startswith("float"):
+            raise NoiseError(
+                f"{one.node} crosses and holds {one.dtype}; noise is for float16, float32 and float64: "
+                "cut elsewhere, or convert the model with .float()"
+            )
+        if network.batch > 1 and not network.rowwise(one.node):
+            raise NoiseError(
+                f"{one.node} crosses at {list(one.shape)}, whose first dimension is not the batch of "
+                f"{network.batch}; profile at --batch 1 or cut elsewhere"
+            )
+    if network.graph.outputs[0].id in plan.cut.edge_nodes:
+        raise NoiseError("the first output is computed on the edge: what crosses does not decide it; cut earlier")
+
+
 @dataclass(frozen=True)
 class CutNetwork:
-    """A plan's network, cut: both halves ready to run in this process."""
+    """A plan's network, cut: both halves ready to run in this process.
+
+    shapes: of one inference's share of each crossing tensor.
+    """
 
     network: TracedNetwork
+    halves: Halves
     edge: TorchEngine
     cloud: fx.GraphModule
     shapes: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, plan: Plan) -> "CutNetwork":
-        """Load the plan's model and cut it. Raises NoiseError where it is not the model that was planned."""
+    def of(cls, plan: Plan, *, device: str = "cpu") -> "CutNetwork":
+        """Load the plan's model and cut it. device: where the edge half runs.
+
+        Raises NoiseError where it is not the model that was planned, or nothing crosses that can take noise.
+        """
         if not plan.cut.crossing or plan.cut.name == "cloud-only":
             raise NoiseError(
                 f"the plan is {plan.cut.name}: no tensor crosses that noise could be learned for; cut it"
@@ -78,30 +106,65 @@ class CutNetwork:
         if plan.model.weights not in (None, network.model.weights):
             raise NoiseError(f"{plan.model.source} has other weights than were planned; profile and cut it again")
         _require_legal(plan, network)
-        made = halves.split(network, plan.cut.edge_nodes)
-        whole_numbers = [one.node for one in plan.cut.crossing if not one.dtype.startswith("float")]
-        if whole_numbers:
-            raise NoiseError(
-                f"{whole_numbers[0]} crosses and holds whole numbers; noise is for floats, cut elsewhere"
+        _require_noisy(plan, network)
+        made = split(network, plan.cut.edge_nodes)
+        shapes = {one.node: one.row_shape(network.batch) for one in plan.cut.crossing}
+        return cls(network, made, TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False), shapes)
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows that one call of a half takes; None: any."""
+        return None if self.halves.any_rows else self.network.batch
+
+    def fitting(self, inputs: Array, *, origin: str) -> Array:
+        """Inputs [n, ...] in the type the network takes. Raises DataError where shape or type do not fit."""
+        if len(self.network.example) != 1:
+            names = ", ".join(node.id for node in self.network.graph.inputs)
+            raise DataError(
+                f"{origin}: one array of inputs, the model takes {names}; data for one input is supported"
             )
-        shapes = {one.node: one.shape[1:] for one in plan.cut.crossing}
-        return cls(network, TorchEngine(made.edge), made.cloud.requires_grad_(False), shapes)
+        example = self.network.example[0]
+        expected, dtype = tuple(example.shape[1:]), str(example.dtype).removeprefix("torch.")
+        if tuple(inputs.shape[1:]) != expected:
+            raise DataError(f"{origin}: inputs of shape {list(inputs.shape[1:])}, the model takes {list(expected)}")
+        if np.dtype(dtype).kind != inputs.dtype.kind:
+            raise DataError(f"{origin}: inputs of type {inputs.dtype}, the model takes {dtype}")
+        return inputs.astype(dtype, copy=False)
 
     def activations(self, split: Split, *, origin: str) -> Activations:
-        """Run the edge half over a split once. Raises DataError where the inputs do not fit the network."""
-        expected = tuple(self.network.example[0].shape[1:])
-        if len(self.network.example) != 1 or tuple(split.inputs.shape[1:]) != expected:
+        """Run the edge half over a split once. Raises DataError where inputs or labels do not fit the network."""
+        inputs = self.fitting(split.inputs, origin=origin)
+        outputs = run_in_batches(self.edge, inputs, size=self.rows or BATCH, fixed=self.rows is not None)
+        count = len(self.halves.crossing)
+        # Learning works in float32, whatever the network's own floats are.
+        tensors = tuple(one.reshape(len(inputs), -1).astype(np.float32, copy=False) for one in outputs[:count])
+        logits = self.logits([torch.from_numpy(one[: self.rows or 1]) for one in tensors])
+        if logits.ndim != 2:
+            raise DataError(f"{origin}: the first output is {list(logits.shape)}, learning needs [n, classes]")
+        if split.labels.min() < 0 or split.labels.max() >= logits.shape[1]:
             raise DataError(
-                f"{origin}: inputs of shape {list(split.inputs.shape[1:])}, the model takes {list(expected)}"
+                f"{origin}: labels from {split.labels.min()} to {split.labels.max()}, the model tells "
+                f"{logits.shape[1]} classes apart, expected 0 to {logits.shape[1] - 1}"
             )
-        outputs = run_in_batches(self.edge, split.inputs)
-        clean = self.classes([torch.from_numpy(one) for one in outputs])
-        return Activations(tuple(one.reshape(len(one), -1) for one in outputs), split.labels, clean)
+        return Activations(tensors, split.labels, self.classes([torch.from_numpy(one) for one in tensors]))
 
     def logits(self, flat: Sequence[torch.Tensor]) -> torch.Tensor:
         """Cloud half on flattened crossing tensors [rows, n] each → logits [rows, classes]."""
-        shaped = [one.reshape(-1, *shape) for one, shape in zip(flat, self.shapes.values(), strict=True)]
-        result: torch.Tensor = self.cloud(*shaped)[0]
+        if self.rows is None:
+            shapes = [(-1, *shape) for shape in self.shapes.values()]
+            call: Callable[..., Any] = self.cloud
+        else:
+            # One call for each batch that was traced, side by side.
+            traced = [self.network.graph.by_id[name].shape for name in self.shapes]
+            shapes = [(-1, *shape) for shape in traced]
+            call = torch.vmap(self.cloud)
+            missing = -len(flat[0]) % self.rows
+            flat = [torch.cat([one, one[-1:].expand(missing, -1)]) if missing else one for one in flat]
+        dtypes = [self.network.fx_nodes[name].meta["val"].dtype for name in self.shapes]
+        shaped = [one.reshape(shape).to(dtype) for one, shape, dtype in zip(flat, shapes, dtypes, strict=True)]
+        result: torch.Tensor = call(*shaped)[0].float()
+        if self.rows is not None:
+            result = result.flatten(0, 1)[: len(flat[0]) - missing]
         return result
 
     def classes(self, flat: Sequence[torch.Tensor], *, size: int = 4000) -> Array:

@@ -108,7 +108,7 @@ def learn(
         snr_inverse=snr_inverse,
         settings={
             "start_over_rms": found.multiple,
-            "alpha": schedule.alpha,
+            "alpha": found.alpha,
             "learning_rate": schedule.learning_rate,
             "steps": schedule.steps,
             "batch": schedule.batch,
@@ -121,8 +121,11 @@ def learn(
 
 @dataclass(frozen=True)
 class _Found:
+    """A collection, and the starting scale and α that made it."""
+
     noise: LaplaceNoise
     multiple: float
+    alpha: float
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class _Learner:
     tries: int
     count: int
 
-    def attempt(self, multiple: float, budget_points: float) -> tuple[LaplaceNoise | None, float]:
+    def attempt(self, multiple: float, budget_points: float) -> tuple[_Found | None, float]:
         """Learn `tries` tensors from one starting scale; the collection where `count` pass both gates.
 
         Second: the budget that would have been enough here, in points.
@@ -152,7 +155,8 @@ class _Learner:
         needed = float(loss[best].max())
         if needed > budget_points:
             return None, needed
-        return LaplaceNoise({name: one.take(best) for name, one in fitted.items()}), needed
+        kept = LaplaceNoise({name: one.take(best) for name, one in fitted.items()})
+        return _Found(kept, multiple, alpha), needed
 
     def _fitted(self, multiple: float, alpha: float) -> tuple[dict[str, OrderedLaplace], NDArray[np.bool_]]:
         """Learned tensors as distributions, and which of them a Laplace fits."""
@@ -211,20 +215,19 @@ def _strongest(learner: _Learner, budget_points: float, progress: Progress) -> _
     best: _Found | None = None
     smallest = np.inf
     for turn in range(ROUNDS):
-        noise, needed = learner.attempt(multiple, budget_points)
+        found, needed = learner.attempt(multiple, budget_points)
         smallest = min(smallest, needed)
-        if noise is None:
+        if found is None:
             high = multiple
         else:
-            low, best = multiple, _Found(noise, multiple)
+            low, best = multiple, found
         multiple = float(np.sqrt(low * high))
         progress(turn + 1, ROUNDS)
     if best is None:
-        noise, needed = learner.attempt(WEAKEST, budget_points)
-        if noise is None:
-            raise InfeasibleError(
-                f"no noise fits a budget of {budget_points:g} points: the weakest tried needs "
-                f"{min(smallest, needed):.2f}; raise --budget to that or cut elsewhere"
-            )
-        best = _Found(noise, WEAKEST)
+        best, needed = learner.attempt(WEAKEST, budget_points)
+    if best is None:
+        raise InfeasibleError(
+            f"no noise fits a budget of {budget_points:g} points: the weakest tried needs "
+            f"{min(smallest, needed):.2f}; raise --budget to that or cut elsewhere"
+        )
     return best

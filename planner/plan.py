@@ -21,6 +21,14 @@ class CrossingTensor(msgspec.Struct, frozen=True):
     dtype: str
     bytes: Count
 
+    def row_shape(self, batch: int) -> tuple[int, ...]:
+        """The shape of one inference's share, the batch left out.
+
+        A tensor whose first dimension is not the batch (time first, a batch folded with something) is whole one
+        inference's share, at batch 1.
+        """
+        return self.shape[1:] if self.shape[:1] == (batch,) else self.shape
+
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """What one inference costs, part by part; None where the profiles do not say."""

@@ -1,15 +1,22 @@
 """Runs a network or a half: arrays in, arrays out. The seam behind which torch stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles.errors import ProfileError
+
 if TYPE_CHECKING:
     from torch import fx
 
+    from profiles.trace import TracedNetwork
+
 Array = NDArray[Any]
+
+#: Engine of a profile → torch's device.
+ENGINES: dict[str, str] = {"torch": "cpu", "torch-cuda": "cuda"}
 
 
 class Engine(Protocol):
@@ -41,10 +48,62 @@ class TorchEngine:
             return [value.cpu().contiguous().numpy() for value in self._module(*given)]
 
 
-def run_in_batches(engine: Engine, inputs: Array, *, size: int = 500) -> list[Array]:
-    """All rows of one input through an engine, `size` at a time; outputs joined again."""
-    parts = [engine.run([inputs[start : start + size]]) for start in range(0, len(inputs), size)]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+class EagerEngine:
+    """The user's own module, untraced: the witness against which halves are held. Outputs flattened to tensors."""
+
+    name = "eager"
+
+    def __init__(self, network: "TracedNetwork") -> None:
+        self._network = network
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        import torch
+
+        return [one.numpy() for one in self._network.eager([torch.from_numpy(np.array(one)) for one in inputs])]
+
+
+def batches(inputs: Array, *, size: int, fixed: bool) -> Iterator[tuple[Array, int]]:
+    """`size` rows at a time, and how many of them count.
+
+    fixed: the last batch is filled up with copies of its last row, for a network that runs no other size.
+    """
+    for start in range(0, len(inputs), size):
+        rows = inputs[start : start + size]
+        count = len(rows)
+        if fixed and count < size:
+            rows = np.concatenate([rows, np.repeat(rows[-1:], size - count, axis=0)])
+        yield rows, count
+
+
+def run_in_batches(engine: Engine, inputs: Array, *, size: int = 500, fixed: bool = False) -> list[Array]:
+    """All rows of one input through an engine, `size` at a time; outputs joined again, [rows, ...] each.
+
+    An output whose first dimension is not the batch is one row's, at a size of 1.
+    """
+    columns: list[list[Array]] = []
+    for rows, count in batches(inputs, size=size, fixed=fixed):
+        answers = engine.run([rows])
+        columns.append([(one if len(one) == len(rows) else one[None])[:count] for one in answers])
+    return [np.concatenate(column) for column in zip(*columns, strict=True)]
+
+
+def torch_device(engine: str) -> str:
+    """Where torch runs an engine of a profile: `torch` on the CPU, `torch-cuda` on a GPU.
+
+    Raises ProfileError for an engine that is not here, or a GPU that is not.
+    """
+    if engine not in ENGINES:
+        raise ProfileError(f"engine {engine!r} is not known here, expected one of {', '.join(ENGINES)}; profile anew")
+    device = ENGINES[engine]
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ProfileError(
+                f"the profile is of {engine}, and torch {torch.__version__} sees no CUDA device here; "
+                "profile and cut for this device"
+            )
+    return device
 
 
 def set_threads(threads: int | None) -> int:

@@ -10,6 +10,7 @@
     ├── DataError                no such data set, or data of the wrong form
     ├── NoiseError               a noise file learned for something else, or noise that cannot be made
     ├── EqualityError            the two halves do not compute what the whole does
+    ├── UrlError             an address that is none
     ├── ListenError              the server cannot listen there
     ├── InfeasibleError          exit 3: nothing meets what was asked
     └── PeerError                exit 4: a peer or a link failed
@@ -57,6 +58,10 @@ class NoiseError(PlanError):
 
 
 class EqualityError(PlanError):
+    pass
+
+
+class UrlError(PlanError):
     pass
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from profiles.errors import EqualityError
-from profiles.trace import TracedNetwork, is_tensor
+from profiles.trace import TracedNetwork
 
 Array = NDArray[Any]
 
@@ -23,11 +23,26 @@ SAME_ENGINE_TOLERANCE, CROSS_ENGINE_TOLERANCE = 1e-5, 1e-4
 
 @dataclass(frozen=True)
 class Halves:
-    """crossing: node ids in graph order; the edge returns their tensors, the cloud takes them, in that order."""
+    """Both halves of a cut.
+
+    edge: the network's inputs → the crossing tensors, then those outputs of the network that lie on the edge.
+    cloud: the crossing tensors → the other outputs. crossing: node ids in graph order. outputs: ids of all outputs;
+    on_cloud: of those that the cloud computes. any_rows: whether the halves run any number of rows; else the batch
+    that was traced, no other, since a crossing tensor's first dimension is not the batch.
+    """
 
     edge: fx.GraphModule
     cloud: fx.GraphModule
     crossing: tuple[str, ...]
+    outputs: tuple[str, ...]
+    on_cloud: tuple[str, ...]
+    any_rows: bool
+
+    def joined(self, from_edge: Sequence[Any], from_cloud: Sequence[Any]) -> list[Any]:
+        """The network's outputs in order. from_edge: what the edge half returned, crossing tensors first."""
+        own = iter(from_edge[len(self.crossing) :])
+        theirs = iter(from_cloud)
+        return [next(theirs if name in self.on_cloud else own) for name in self.outputs]
 
 
 def split(network: TracedNetwork, edge_nodes: Iterable[str]) -> Halves:
@@ -40,8 +55,18 @@ def split(network: TracedNetwork, edge_nodes: Iterable[str]) -> Halves:
         if node.id in on_edge and any(user not in on_edge for user in graph.consumers[node.id])
     )
     inputs = [node.id for node in graph.inputs]
-    outputs = [node.id for node in graph.outputs]
-    return Halves(part(network, inputs, crossing), part(network, crossing, outputs), crossing)
+    outputs = tuple(node.id for node in graph.outputs)
+    kept = [name for name in outputs if name in on_edge]
+    sent = tuple(name for name in outputs if name not in on_edge)
+    any_rows = network.dynamic_batch and all(map(network.rowwise, crossing))
+    return Halves(
+        edge=part(network, inputs, [*crossing, *kept]),
+        cloud=part(network, crossing, sent, any_rows=any_rows),
+        crossing=crossing,
+        outputs=outputs,
+        on_cloud=sent,
+        any_rows=any_rows,
+    )
 
 
 def whole(network: TracedNetwork) -> fx.GraphModule:
@@ -50,10 +75,13 @@ def whole(network: TracedNetwork) -> fx.GraphModule:
     return part(network, [node.id for node in graph.inputs], [node.id for node in graph.outputs])
 
 
-def part(network: TracedNetwork, given: Sequence[str], wanted: Sequence[str]) -> fx.GraphModule:
+def part(
+    network: TracedNetwork, given: Sequence[str], wanted: Sequence[str], *, any_rows: bool = True
+) -> fx.GraphModule:
     """The operators between given tensors and wanted ones: a module from the ones to a tuple of the others.
 
-    Only the weights that these operators use are in it.
+    Only the weights that these operators use are in it. any_rows: read the batch's size from what is given; else it
+    is the traced one.
     """
     made = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
@@ -61,22 +89,23 @@ def part(network: TracedNetwork, given: Sequence[str], wanted: Sequence[str]) ->
         original = network.fx_nodes[name]
         copies[original] = made.placeholder(f"given_{index}")
         copies[original].meta = dict(original.meta)
-    batch = _batch_of(made, [network.fx_nodes[name] for name in given], copies) if network.dynamic_batch else None
+    batch: fx.Node | int = network.batch
+    if any_rows and (first := next(filter(network.rowwise, given), None)) is not None and network.dynamic_batch:
+        batch = made.call_function(torch.ops.aten.sym_size.int, (copies[network.fx_nodes[first]], 0))
 
-    def copy(node: fx.Node) -> fx.Node:
+    def copy(node: fx.Node) -> Any:
         if node in copies:
             return copies[node]
-        if batch is not None and _is_batch(node):
-            copies[node] = batch
-        elif node.op == "placeholder":
+        if _is_batch(network, node):
+            return batch
+        if node.op == "placeholder":
             raise ValueError(f"{node.name} is needed but not given: the cut is not closed")
-        else:
-            copies[node] = made.node_copy(node, copy)
+        copies[node] = made.node_copy(node, copy)
         return copies[node]
 
     wanted_nodes = [network.fx_nodes[name] for name in wanted]
     # In graph order, so that Python's recursion stays shallow however deep the network is.
-    needed = _needs(wanted_nodes, stop=set(copies))
+    needed = _needs(network, wanted_nodes, stop=set(copies))
     for node in network.module.graph.nodes:
         if node in needed:
             copy(node)
@@ -85,7 +114,7 @@ def part(network: TracedNetwork, given: Sequence[str], wanted: Sequence[str]) ->
     return fx.GraphModule(network.module, made)
 
 
-def _needs(wanted: Iterable[fx.Node], *, stop: set[fx.Node]) -> set[fx.Node]:
+def _needs(network: TracedNetwork, wanted: Iterable[fx.Node], *, stop: set[fx.Node]) -> set[fx.Node]:
     needed: set[fx.Node] = set()
     waiting = list(wanted)
     while waiting:
@@ -94,27 +123,13 @@ def _needs(wanted: Iterable[fx.Node], *, stop: set[fx.Node]) -> set[fx.Node]:
             continue
         needed.add(node)
         # The batch's size is read anew from what is given, not from the network's input.
-        waiting.extend([] if _is_batch(node) else node.all_input_nodes)
+        waiting.extend([] if _is_batch(network, node) else node.all_input_nodes)
     return needed
 
 
-def _is_batch(node: fx.Node) -> bool:
+def _is_batch(network: TracedNetwork, node: fx.Node) -> bool:
     """Whether an operator reads the size of the batch."""
-    value = node.meta.get("val")
-    return isinstance(value, torch.SymInt) and value.node.expr.is_Symbol
-
-
-def _batch_of(made: fx.Graph, given: Sequence[fx.Node], copies: dict[fx.Node, fx.Node]) -> fx.Node | None:
-    for node in given:
-        value = node.meta["val"]
-        if (
-            is_tensor(node)
-            and value.ndim
-            and isinstance(value.shape[0], torch.SymInt)
-            and value.shape[0].node.expr.is_Symbol
-        ):
-            return made.call_function(torch.ops.aten.sym_size.int, (copies[node], 0))
-    return None
+    return network.dynamic_batch and network.is_batch(node.meta.get("val"))
 
 
 def require_equal(

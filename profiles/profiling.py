@@ -23,7 +23,7 @@ from torch import fx
 
 from profiles import halves
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
-from profiles.engine import set_threads
+from profiles.engine import ENGINES, set_threads
 from profiles.errors import ProfileError
 from profiles.measure import repeats_for, summary, time_ns
 from profiles.models import load_model
@@ -117,7 +117,7 @@ def measure_network(
         device=DeviceFacts(
             name=name or device_name(device),
             provenance="measured",
-            engine="torch",
+            engine="torch" if device == "cpu" else "torch-cuda",
             threads=threads if device == "cpu" else None,
             software=f"torch {torch.__version__}, {platform.system()} {platform.machine()}",
             memory_bytes=memory_bytes(device),
@@ -219,7 +219,10 @@ def _check(network: TracedNetwork, nodes: Sequence[TimedNode], measured: dict[st
 
 
 def _require_device(device: str) -> None:
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    kind = device.partition(":")[0]
+    if kind not in ENGINES.values():
+        raise ProfileError(f"--device {device}: expected cpu or cuda, which the run knows as well")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise ProfileError(f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device cpu")
     try:
         torch.empty(0, device=device)

@@ -5,9 +5,9 @@ Tables go to standard output, or to standard error where `--json` took standard 
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,8 +23,22 @@ class Row:
     mark: bool = False
 
 
+@contextmanager
+def documents_alone() -> Iterator[None]:
+    """Standard output belongs to documents: what else prints meanwhile (a user's model) goes to standard error."""
+    before, Terminal.documents = Terminal.documents, sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        Terminal.documents = before
+
+
 class Terminal:
     """json: standard output belongs to one JSON document."""
+
+    #: Where documents go while `documents_alone`; None: standard output.
+    documents: ClassVar[TextIO | None] = None
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
@@ -41,8 +55,9 @@ class Terminal:
     def document(self, data: bytes) -> None:
         """The JSON document, where asked for."""
         if self.json:
-            sys.stdout.write(data.decode().rstrip() + "\n")
-            sys.stdout.flush()
+            stream = self.documents or sys.stdout
+            stream.write(data.decode().rstrip() + "\n")
+            stream.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Row], *, title: str = "", left: int = 1) -> None:
         """A table; the first `left` columns are text, the rest figures."""

@@ -8,6 +8,7 @@ operators with several results never cross, their items do.
 import hashlib
 import inspect
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,8 @@ class TracedNetwork:
 
     graph: for the planner, at `batch`. module: functional ATen operators, parameters as attributes.
     fx_nodes: node id → operator in `module` (an output's id → the operator whose tensor it returns).
-    example: the inputs in the graph's order, at `batch`. dynamic_batch: whether other batch sizes run as well.
+    example: the inputs in the graph's order, at `batch`. batch_symbol: what stands for the batch in the traced
+    shapes, None where the export fixed it and no other batch runs.
     """
 
     model: Model
@@ -39,7 +41,32 @@ class TracedNetwork:
     fx_nodes: dict[str, fx.Node]
     example: tuple[torch.Tensor, ...]
     batch: int
-    dynamic_batch: bool
+    batch_symbol: Any
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether other batch sizes than `batch` run as well."""
+        return self.batch_symbol is not None
+
+    def rowwise(self, name: str) -> bool:
+        """Whether a tensor's first dimension is the batch itself: not time, not a batch folded with something."""
+        value = self.fx_nodes[name].meta["val"]
+        if not isinstance(value, torch.Tensor) or not value.ndim:
+            return False
+        return self.is_batch(value.shape[0]) if self.dynamic_batch else value.shape[0] == self.batch
+
+    def is_batch(self, size: Any) -> bool:
+        """Whether a traced size is the batch's own symbol."""
+        return isinstance(size, torch.SymInt) and bool(size.node.expr == self.batch_symbol)
+
+    def eager(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What the user's own module answers to inputs in the graph's order, each tensor of it: the witness against
+        which halves are held."""
+        _, spec = pytree.tree_flatten((self.model.args, dict(self.model.kwargs)))
+        args, kwargs = pytree.tree_unflatten(list(inputs), spec)
+        with torch.inference_mode():
+            answer = self.model.module(*args, **kwargs)
+        return [one for one in pytree.tree_leaves(answer) if isinstance(one, torch.Tensor)]
 
     @property
     def architecture(self) -> str:
@@ -65,7 +92,7 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
     Raises TraceError where torch.export cannot: the message names the place in the user's code.
     """
     flat, spec = pytree.tree_flatten((model.args, dict(model.kwargs)))
-    program, dynamic = _export(model, flat, spec, batch)
+    program, symbol = _export(model, flat, spec, batch)
     if any(_mutates(node) for node in program.graph.nodes):
         with quiet():
             program = program.run_decompositions({})
@@ -74,12 +101,13 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
     fx_nodes = _identify(module)
     nodes = [_describe(name, node, fx_nodes, module, batch) for name, node in fx_nodes.items()]
     example = tuple(_at_batch(value, batch) for value in flat)
-    return TracedNetwork(model, LayerGraph.of(nodes), module, fx_nodes, example, batch, dynamic)
+    return TracedNetwork(model, LayerGraph.of(nodes), module, fx_nodes, example, batch, symbol)
 
 
 def _export(
     model: Model, flat: list[torch.Tensor], spec: Any, batch: int
-) -> tuple[torch.export.ExportedProgram, bool]:
+) -> tuple[torch.export.ExportedProgram, Any]:
+    """The exported program, and the symbol of its batch (None: fixed)."""
     if not flat or any(value.ndim == 0 for value in flat):
         raise TraceError(f"{model.source}: every example input needs a batch dimension; give tensors [1, ...]")
     free = pytree.tree_unflatten([{0: torch.export.Dim.AUTO} for _ in flat], spec)
@@ -87,12 +115,12 @@ def _export(
     if named:  # torch.export then wants every argument by name
         positional = dict(zip(inspect.signature(model.module.forward).parameters, positional, strict=False)) | named
     attempt = _attempt(model, [_at_batch(value, 2) for value in flat], spec, positional)
-    if not isinstance(attempt, Exception) and _batch_is_free(attempt):
-        return attempt, True
+    if not isinstance(attempt, Exception) and (symbol := _batch_symbol(attempt)) is not None:
+        return attempt, symbol
     fixed = _attempt(model, [_at_batch(value, batch) for value in flat], spec, None)
     if isinstance(fixed, Exception):
         raise TraceError(explain(model, fixed)) from fixed
-    return fixed, False
+    return fixed, None
 
 
 def _attempt(
@@ -112,13 +140,15 @@ def _at_batch(value: torch.Tensor, batch: int) -> torch.Tensor:
     return value.repeat(repeats, *[1] * (value.ndim - 1))[:batch]
 
 
-def _batch_is_free(program: torch.export.ExportedProgram) -> bool:
-    """Whether one symbol for the batch went all the way from every input to every output."""
+def _batch_symbol(program: torch.export.ExportedProgram) -> Any:
+    """The symbol of the batch where one went all the way from every input to every output, else None."""
     users = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"}
     ends = [node.meta["val"] for node in program.graph.find_nodes(op="placeholder") if node.name in users]
     ends += [node.meta["val"] for node in program.graph.output_node().args[0] if isinstance(node, fx.Node)]
-    sizes = {str(value.shape[0]) for value in ends if isinstance(value, torch.Tensor) and value.ndim}
-    return len(sizes) == 1 and not next(iter(sizes)).isdigit()
+    sizes = [value.shape[0] for value in ends if isinstance(value, torch.Tensor) and value.ndim]
+    symbols = {size.node.expr if isinstance(size, torch.SymInt) else size for size in sizes}
+    (symbol, *others) = symbols
+    return symbol if not others and getattr(symbol, "is_Symbol", False) else None
 
 
 def _mutates(node: fx.Node) -> bool:
@@ -162,7 +192,8 @@ def _identify(module: fx.GraphModule) -> dict[str, fx.Node]:
             seen[wish] += 1
             name = f"{wish}_{seen[wish]}"
         ids[name] = node
-    returned = [node for node in pytree.tree_leaves(module.graph.output_node().args) if isinstance(node, fx.Node)]
+    leaves = pytree.tree_leaves(module.graph.output_node().args)
+    returned = [node for node in leaves if isinstance(node, fx.Node) and is_tensor(node)]
     for index, node in enumerate(returned):
         ids["output" if not index else f"output_{index}"] = node
     return ids
@@ -199,7 +230,7 @@ def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx
         encoded = encoded_input_bytes(shape, dtype)
         return Node(id=name, kind="input", inputs=(), shape=shape, dtype=dtype, bytes=size, encoded_bytes=encoded)
     arguments = node.all_input_nodes
-    producers = tuple(names[item] for item in arguments if item in names)
+    producers = _producers(node, names)
     op = _op_name(node)
     kind = kind_of(op, tensors=len(producers)) if op != "getitem" else "reshape"
     shapes = [shape_of(item.meta["val"], batch) for item in arguments if "val" in item.meta]
@@ -215,6 +246,24 @@ def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx
         flops=flops_of(op, kind=kind, inputs=shapes, output=shape),
         parameter_bytes=sum(_tensor_bytes(item.meta["val"]) for item in arguments if item.op == "get_attr"),
     )
+
+
+def _producers(node: fx.Node, names: dict[fx.Node, str]) -> tuple[str, ...]:
+    """Tensors that a node needs, also those it needs by way of a number read from one (`.item()`)."""
+    found: dict[str, None] = {}
+    waiting = list(reversed(node.all_input_nodes))
+    while waiting:
+        one = waiting.pop()
+        if one in names:
+            found[names[one]] = None
+        elif one.op == "call_function" and not _is_size(one):
+            waiting.extend(reversed(one.all_input_nodes))
+    return tuple(found)
+
+
+def _is_size(node: fx.Node) -> bool:
+    """Whether an operator reads a tensor's size, which every half knows, and not its values."""
+    return "sym_size" in str(node.target)
 
 
 def shape_of(value: Any, batch: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import planner.commands
 import profiles.commands
 import runtime.commands
 from profiles.errors import PlanError
+from profiles.terminal import documents_alone
 
 EPILOG = (
     "Exit codes: 0 done, 2 bad input, 3 nothing meets what was asked, 4 a peer or link failed. "
@@ -52,7 +53,8 @@ def main() -> None:
     arguments = [one for one in sys.argv[1:] if one != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        code = app(args=arguments, prog_name="plan", standalone_mode=False)
+        with documents_alone() if "--json" in arguments else contextlib.nullcontext():
+            code = app(args=arguments, prog_name="plan", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         _fail("stopped by the user; nothing half-written is left", 130, debug=debug)

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import uvicorn
 from numpy.typing import NDArray
 from starlette.applications import Starlette
@@ -19,17 +18,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import ListenError, PlanError
 from runtime import protocol
+from runtime.contract import TensorContract, rows_of
 from runtime.protocol import (
     InferReply,
     InferRequest,
     ModelMetadata,
     ProtocolError,
     ServerMetadata,
-    TensorFacts,
 )
 
 #: A client that sets this request parameter gets `plan_received_ns` and `plan_replied_ns` in the reply's parameters:
@@ -38,30 +36,13 @@ TIMING = "plan_timing"
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A tensor of a served model. shape: without the batch."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-    def facts(self) -> TensorFacts:
-        return TensorFacts(self.name, codec.datatype_of(self.dtype), (-1, *self.shape))
-
-    @property
-    def row_bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
-
-
-@dataclass(frozen=True)
 class ServedModel:
-    """What one name of the server runs. fixed_batch: the only batch it takes, None for any up to the limit."""
+    """What one name of the server runs."""
 
     name: str
     engine: Engine
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    fixed_batch: int | None = None
+    inputs: tuple[TensorContract, ...]
+    outputs: tuple[TensorContract, ...]
 
     def metadata(self) -> ModelMetadata:
         inputs, outputs = (tuple(one.facts() for one in side) for side in (self.inputs, self.outputs))
@@ -72,20 +53,14 @@ class ServedModel:
         names = [one.name for one in self.inputs]
         if sorted(tensors) != sorted(names):
             raise ProtocolError(f"got inputs {sorted(tensors)}, expected {sorted(names)}")
-        rows: set[int] = set()
         for one in self.inputs:
-            got = tensors[one.name]
-            if str(got.dtype) != one.dtype or got.shape[1:] != one.shape or got.ndim != len(one.shape) + 1:
-                raise ProtocolError(
-                    f"input {one.name!r}: got {codec.datatype_of(str(got.dtype))} {list(got.shape)}, "
-                    f"expected {codec.datatype_of(one.dtype)} {[-1, *one.shape]}"
-                )
-            rows.add(len(got))
-        if len(rows) != 1 or not 1 <= min(rows) <= most_rows:
+            if (objection := one.objection(tensors[one.name])) is not None:
+                raise ProtocolError(f"input {objection}")
+        ordered = [tensors[name] for name in names]
+        rows = rows_of(self.inputs, ordered)
+        if len(rows) > 1 or not all(1 <= count <= most_rows for count in rows):
             raise ProtocolError(f"got batches of {sorted(rows)}, expected one of 1 to {most_rows} for all inputs")
-        if self.fixed_batch not in (None, *rows):
-            raise ProtocolError(f"got a batch of {min(rows)}, this network was exported for {self.fixed_batch}")
-        return [tensors[name] for name in names]
+        return ordered
 
     def infer(self, request: InferRequest, *, most_rows: int) -> InferReply:
         received_ns = time.monotonic_ns()
@@ -103,10 +78,13 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Limits:
-    """most_rows: of one batch. most_bytes: of a body; derived from the models where None."""
+    """most_rows: of one batch. most_bytes: of a body; derived from the models where None. most_bodies: read at one
+    time. body_s: how long a body may take to arrive, seconds."""
 
     most_rows: int = 512
     most_bytes: int | None = None
+    most_bodies: int = 16
+    body_s: float = 60.0
 
     def body_bytes(self, models: Sequence[ServedModel]) -> int:
         if self.most_bytes is not None:
@@ -125,6 +103,7 @@ class CloudApp:
     limits: Limits = field(default_factory=Limits)
     # One inference at a time: two would share the cores and both come later.
     worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "infer"))
+    _open_bodies: set[object] = field(default_factory=set)
 
     def asgi(self) -> Starlette:
         """The application, ready for any ASGI server."""
@@ -160,8 +139,19 @@ class CloudApp:
             return _no_model(request)
         if request.headers.get("content-encoding", "identity") != "identity":
             return _error("compressed bodies are not taken, send it as it is", 415)
+        if len(self._open_bodies) >= self.limits.most_bodies:
+            return _error(f"busy: {self.limits.most_bodies} requests are under way, try again", 503)
+        mark = object()
+        self._open_bodies.add(mark)
         try:
-            body = await self._body(request)
+            return await self._answer(model, request)
+        finally:
+            self._open_bodies.discard(mark)
+
+    async def _answer(self, model: ServedModel, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(self.limits.body_s):
+                body = await self._body(request)
             if body is None:
                 return _error("the body is larger than this server takes", 413)
             decoded = protocol.decode_request(body, request.headers.get(protocol.HEADER_LENGTH))
@@ -169,6 +159,8 @@ class CloudApp:
             reply = await loop.run_in_executor(self.worker, self._run, model, decoded)
         except PlanError as error:
             return _error(str(error), 400)
+        except TimeoutError:
+            return _error(f"the body did not arrive within {self.limits.body_s:g} s", 408)
         except ClientDisconnect:
             return Response(status_code=400)
         binary = [name for name in reply.tensors if decoded.is_binary(name)]

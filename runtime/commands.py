@@ -1,16 +1,12 @@
 """plan serve, plan run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from profiles.commands import Json
 from profiles.terminal import Terminal
-
-if TYPE_CHECKING:
-    from planner.plan import Plan
-    from runtime.edge import Noise
 
 PORT = 8400
 
@@ -44,7 +40,7 @@ def serve(
     import msgspec
 
     from planner import plan as plans
-    from profiles.engine import set_threads
+    from profiles.engine import set_threads, torch_device
     from runtime.cloud import CloudApp, Server, listen
     from runtime.serving import require_cut, served_models
 
@@ -53,7 +49,8 @@ def serve(
     require_cut(planned)
     with listen(host, port) as bound:
         set_threads(threads or planned.cloud.threads)
-        models = served_models(planned, with_reference=with_reference)
+        device = torch_device(planned.cloud.engine)
+        models = served_models(planned, with_reference=with_reference, device=device)
         server = Server(CloudApp(models, metadata.version("shredder-plan")))
         address, number = bound.getsockname()[:2]
         url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
@@ -81,7 +78,9 @@ def run(
     noise: Annotated[Path, typer.Option(help="Noise learned for the plan: nothing is sent without.")],
     server: Annotated[str | None, typer.Option(help="URL of the cloud (default: a local process).")] = None,
     data: Annotated[str | None, typer.Option(help="Test data (default: what the noise was learned on).")] = None,
-    samples: Annotated[int, typer.Option(min=2, help="Single inferences that are timed.")] = 300,
+    samples: Annotated[
+        int | None, typer.Option(min=2, help="Single inferences that are timed (default: 300).")
+    ] = None,
     link: Annotated[str | None, typer.Option(help="Emulate this link instead of the plan's.")] = None,
     no_emulation: Annotated[bool, typer.Option("--no-emulation", help="Local cloud on plain loopback.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the record of the run is written.")] = None,
@@ -97,19 +96,23 @@ def run(
 
     Example: plan run plan.json --noise noise.safetensors --server http://server:8400 --input x.npy --output y.npy
     """
+    import msgspec
+
     from noise import collection
     from noise.datasets import catalog
     from planner import plan as plans
     from profiles import artifact
     from profiles import link as links
     from profiles.errors import PlanError
-    from runtime import report, trial
+    from runtime import own, report, trial
     from runtime.serving import require_cut
 
     if (input is None) != (output is None):
         raise PlanError("plan run: --input and --output go together; give both or neither")
     if server is not None and (link is not None or no_emulation):
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
+    if input is not None and (data is not None or out is not None or samples is not None):
+        raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     require_cut(planned)
@@ -117,7 +120,10 @@ def run(
     collection.require_match(facts, planned, origin=str(noise))
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
-        _run_own(terminal, planned, learned, input, output, server)
+        way = None if no_emulation else emulated or planned.link
+        answered = own.run(planned, learned, input, output, server=server, link=way)
+        terminal.say(f"{answered} inputs answered, written: {output}")
+        terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return
     with terminal.progress("running") as advance:
         record = trial.run(
@@ -128,7 +134,7 @@ def run(
             server=server,
             link=emulated,
             emulate=not no_emulation,
-            samples=samples,
+            samples=samples or 300,
             progress=advance,
         )
     if out is not None:
@@ -137,16 +143,3 @@ def run(
     if out is not None:
         terminal.say(f"written: {out}")
     terminal.document(artifact.encode(record))
-
-
-def _run_own(
-    terminal: Terminal, plan: "Plan", noise: "Noise", source: Path, target: Path, server: str | None
-) -> None:
-    """The user's own inputs through the split network."""
-    import msgspec
-
-    from runtime import own
-
-    answered = own.run(plan, noise, source, target, server=server)
-    terminal.say(f"{answered} inputs answered, written: {target}")
-    terminal.document(msgspec.json.encode({"inputs": answered, "output": str(target)}))

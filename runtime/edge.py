@@ -5,7 +5,7 @@ to every one of them. A retry sends the identical bytes again, since two draws f
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from noise.randomness import SystemRandom, Uniforms
 from profiles.engine import Engine
-from profiles.errors import PeerError
+from profiles.errors import PeerError, UrlError
 from runtime import protocol
+from runtime.contract import TensorContract
 from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
 
 Array = NDArray[Any]
+Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
 MOST_REPLY_BYTES = 256 * 2**20
 
 
@@ -71,10 +73,9 @@ class CloudClient:
     """One kept-alive connection to a server of the Open Inference Protocol."""
 
     def __init__(self, url: str, model: str, *, timeout_s: float = 30.0, retries: int = 1) -> None:
-        """Raises PeerError where the URL is not http://host:port."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise PeerError(f"server {url!r}: expected http://host:port")
+        """Raises UrlError where the URL is not http://host:port."""
+        if not _is_address(url):
+            raise UrlError(f"server {url!r}: expected http://host:port, for example http://127.0.0.1:8400")
         self._base, self._model = url.rstrip("/"), model
         self._path = f"{self._base}/v2/models/{quote(model, safe='')}"
         self._wire = _CountingBackend()
@@ -88,7 +89,10 @@ class CloudClient:
         status, _, body = self._call("GET", self._path, None)
         if status != 200:
             raise PeerError(f"{self._base} serves no model {self._model!r} ({protocol.decode_error(body)})")
-        return protocol.decode_metadata(body)
+        try:
+            return protocol.decode_metadata(body)
+        except ProtocolError as error:
+            raise PeerError(f"{self._base} sent metadata that are not the protocol's: {error}") from error
 
     def infer(self, tensors: Mapping[str, Array], *, parameters: Mapping[str, Any] | None = None) -> Exchange:
         """One inference. Raises PeerError, naming the server, where it refuses, fails or does not answer."""
@@ -159,33 +163,57 @@ class EdgeHalf:
         client: CloudClient,
         *,
         crossing: Sequence[str],
-        outputs: Sequence[str],
+        replies: Sequence[TensorContract],
+        joined: Joined = lambda own, theirs: list(theirs),
         random: Uniforms | None = None,
         timing: bool = False,
     ) -> None:
-        """crossing, outputs: names in the order in which the halves have them. random: the system's unless a test
-        gives another. timing: ask our own server for its clock readings."""
-        self._engine, self._noise, self._client = engine, noise, client
-        self._crossing, self._outputs = tuple(crossing), tuple(outputs)
+        """crossing: names in the order in which the half returns them. replies: what the cloud half answers with.
+        joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. random: the
+        system's unless a test gives another. timing: ask the server for its clock readings."""
+        self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
+        self._crossing, self._replies = tuple(crossing), tuple(replies)
         self._random = random or SystemRandom()
         self._parameters = {"plan_timing": True} if timing else {}
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
-        """A batch [rows, ...] of each input → outputs of the network; fresh noise for every row."""
+        """A batch [rows, ...] of each input → outputs of the network; fresh noise for every row.
+
+        Raises PeerError where the reply is not what the plan expects.
+        """
         start_ns = time.monotonic_ns()
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
-        exchange = self._client.infer(self._noisy(tensors), parameters=self._parameters)
-        try:
-            outputs = [exchange.reply.tensors[name] for name in self._outputs]
-        except KeyError as error:
-            raise PeerError(f"the reply has no output {error}, the plan expects {list(self._outputs)}") from None
+        rows = len(inputs[0])
+        exchange = self._client.infer(self._noisy(tensors, rows), parameters=self._parameters)
+        outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
 
-    def _noisy(self, tensors: Sequence[Array]) -> dict[str, Array]:
-        drawn = self._noise.draw(len(tensors[0]), self._random)
-        noisy = (tensor + more.reshape(tensor.shape) for tensor, more in zip(tensors, drawn, strict=True))
+    def _expected(self, reply: InferReply, one: TensorContract, rows: int) -> Array:
+        if one.name not in reply.tensors:
+            raise PeerError(
+                f"the reply has outputs {list(reply.tensors)}, the plan expects {one.name!r}; serve this plan there"
+            )
+        if (objection := one.objection(reply.tensors[one.name], rows=rows)) is not None:
+            raise PeerError(f"the reply's output {objection}; serve this plan there")
+        return reply.tensors[one.name]
+
+    def _noisy(self, tensors: Sequence[Array], rows: int) -> dict[str, Array]:
+        drawn = self._noise.draw(rows, self._random)
+        crossing = tensors[: len(self._crossing)]
+        noisy = (
+            (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
+            for tensor, more in zip(crossing, drawn, strict=True)
+        )
         return dict(zip(self._crossing, noisy, strict=True))
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _plain(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

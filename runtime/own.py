@@ -11,29 +11,29 @@ from numpy.typing import NDArray
 from noise.cut_network import CutNetwork
 from planner.plan import Plan
 from profiles import artifact
-from profiles.engine import set_threads
+from profiles.engine import batches, set_threads, torch_device
 from profiles.errors import DataError
-from runtime.edge import EdgeHalf, Noise
+from profiles.link import LinkProfile
+from runtime.edge import Noise
 from runtime.local import local_cloud
-from runtime.trial import BATCH, connect
+from runtime.trial import BATCH, connect, edge_half
 
 
-def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | None) -> int:
+def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | None, link: LinkProfile | None) -> int:
     """Inputs [n, ...] of an .npy through the split network, the first output to an .npy; how many they were.
 
+    link: emulated in front of a local cloud, None for plain loopback.
     Raises DataError: not an .npy of the shape and type the model takes. PeerError: the server does not answer.
     """
     set_threads(plan.edge.threads)
-    cut = CutNetwork.of(plan)
+    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
     example = cut.network.example[0]
     inputs = _load(source, tuple(example.shape[1:]), str(example.dtype).removeprefix("torch."))
     with ExitStack() as stack:
-        url = server or stack.enter_context(local_cloud(plan, None))
-        client = stack.enter_context(connect(url, plan, cut))
-        outputs = [node.id for node in cut.network.graph.outputs]
-        edge = EdgeHalf(cut.edge, noise, client, crossing=list(cut.shapes), outputs=outputs)
-        rows = BATCH if cut.network.dynamic_batch else cut.network.batch
-        answers = [edge.infer([inputs[at : at + rows]]).outputs[0] for at in range(0, len(inputs), rows)]
+        url = server or stack.enter_context(local_cloud(plan, link))
+        edge = edge_half(cut, noise, stack.enter_context(connect(url, plan, cut)))
+        parts = batches(inputs, size=cut.rows or BATCH, fixed=cut.rows is not None)
+        answers = [edge.infer([part]).outputs[0][:count] for part, count in parts]
     stream = BytesIO()
     np.save(stream, np.concatenate(answers), allow_pickle=False)
     artifact.write_bytes(target, stream.getvalue())

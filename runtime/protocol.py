@@ -33,6 +33,9 @@ class TensorFacts(msgspec.Struct, frozen=True):
     datatype: str
     shape: tuple[int, ...]
 
+    def described(self) -> str:
+        return f"{self.name} {self.datatype} {list(self.shape)}"
+
 
 class ModelMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str

@@ -14,12 +14,13 @@ class Quantiles(msgspec.Struct, frozen=True):
 
 
 class MeasuredParts(msgspec.Struct, frozen=True):
-    """uplink and downlink are told apart by the clock that both local processes share, or else in proportion."""
+    """uplink and downlink are told apart by the clock that both local processes share, or else in proportion to the
+    prediction. cloud: None where the server does not tell; the two ways then hold its time."""
 
     edge: Quantiles
     noise: Quantiles
     uplink: Quantiles
-    cloud: Quantiles
+    cloud: Quantiles | None
     downlink: Quantiles
     total: Quantiles
 

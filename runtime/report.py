@@ -35,13 +35,9 @@ def _latency(run: RunRecord) -> list[Row]:
     labels = {"uplink": f"uplink{emulated}", "downlink": f"downlink{emulated}"}
     rows = []
     for part in PARTS:
-        measured: Quantiles = getattr(run.latency_ms, part)
-        cells = (
-            f"{labels.get(part, part)}, ms",
-            ms(getattr(run.predicted_ms, part)),
-            ms(measured.p50),
-            ms(measured.p95),
-        )
+        measured: Quantiles | None = getattr(run.latency_ms, part)
+        found = (ms(measured.p50), ms(measured.p95)) if measured else ("unknown", "")
+        cells = (f"{labels.get(part, part)}, ms", ms(getattr(run.predicted_ms, part)), *found)
         rows.append(Row(cells, mark=part == "total"))
     if run.limit_ms is not None:
         rows.append(Row(("limit: compute + bytes/rate + trip, ms", "", ms(run.limit_ms), "")))

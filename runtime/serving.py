@@ -16,7 +16,8 @@ from profiles import halves
 from profiles.engine import Engine, TorchEngine
 from profiles.errors import PlanError
 from profiles.graph import Node
-from runtime.cloud import ServedModel, Tensor
+from runtime.cloud import ServedModel
+from runtime.contract import TensorContract
 
 Array = NDArray[Any]
 
@@ -26,32 +27,36 @@ def cloud_only_name(model: str) -> str:
     return f"{model}-cloud-only"
 
 
-def served_models(plan: Plan, *, with_reference: bool) -> dict[str, ServedModel]:
-    """Raises NoiseError where the plan has no cut or its model is not the one that was planned."""
+def served_models(plan: Plan, *, with_reference: bool, device: str = "cpu") -> dict[str, ServedModel]:
+    """The cloud half by its name, and the whole network where a reference is wanted. device: where they run.
+
+    Raises NoiseError where the plan has no cut or its model is not the one that was planned.
+    """
     cut = CutNetwork.of(plan)
-    network = cut.network
-    outputs = tuple(_tensor(node) for node in network.graph.outputs)
-    crossing = tuple(_tensor(network.graph.by_id[one.node]) for one in plan.cut.crossing)
-    fixed = None if network.dynamic_batch else network.batch
-    served = [ServedModel(plan.model.name, TorchEngine(cut.cloud), crossing, outputs, fixed)]
+    nodes, any_rows = cut.network.graph.by_id, cut.halves.any_rows
+    crossing = tuple(TensorContract.of(nodes[name], any_rows=any_rows) for name in cut.halves.crossing)
+    served = [ServedModel(plan.model.name, TorchEngine(cut.cloud, device=device), crossing, outputs_of(cut))]
     if with_reference:
-        inputs = tuple(_encoded(node) for node in network.graph.inputs)
-        engine = _Decoding(TorchEngine(halves.whole(network)), [node.dtype for node in network.graph.inputs])
-        served.append(ServedModel(cloud_only_name(plan.model.name), engine, inputs, outputs, fixed))
+        free = cut.network.dynamic_batch
+        inputs = tuple(
+            TensorContract.of(node, any_rows=free, dtype=encoded_dtype(node)) for node in cut.network.graph.inputs
+        )
+        outputs = tuple(TensorContract.of(node, any_rows=free) for node in cut.network.graph.outputs)
+        engine = TorchEngine(halves.whole(cut.network), device=device)
+        decoding = _Decoding(engine, [node.dtype for node in cut.network.graph.inputs])
+        served.append(ServedModel(cloud_only_name(plan.model.name), decoding, inputs, outputs))
     return {one.name: one for one in served}
+
+
+def outputs_of(cut: CutNetwork) -> tuple[TensorContract, ...]:
+    """What the cloud half answers with."""
+    nodes = cut.network.graph.by_id
+    return tuple(TensorContract.of(nodes[name], any_rows=cut.halves.any_rows) for name in cut.halves.on_cloud)
 
 
 def encoded_dtype(node: Node) -> str:
     """The type in which a real client sends an input: 8-bit pixels where the profile counts a byte an element."""
     return "uint8" if node.encoded_bytes == node.elements and node.dtype == "float32" else node.dtype
-
-
-def _tensor(node: Node) -> Tensor:
-    return Tensor(node.id, node.dtype, node.shape[1:])
-
-
-def _encoded(node: Node) -> Tensor:
-    return Tensor(node.id, encoded_dtype(node), node.shape[1:])
 
 
 class _Decoding:

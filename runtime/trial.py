@@ -1,8 +1,8 @@
 """A measured run: the whole test set through the split network, fresh noise for every inference.
 
-Before anything is timed the halves must equal the whole, in this process, without noise. Then single inferences are
-timed one by one, each followed by one of cloud-only on the same link, so that a machine that slows down slows both.
-The rest of the test set goes in batches.
+Before anything is timed the halves must equal the user's own module, in this process, without noise. Then single
+inferences (of the batch that was planned) are timed one by one, each followed by one of cloud-only on the same link,
+so that a machine that slows down slows both. The rest of the test set goes in batches.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,15 @@ from noise.datasets.records import Dataset
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles import halves
-from profiles.engine import TorchEngine, run_in_batches, set_threads
-from profiles.errors import DataError, PeerError
+from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
+from profiles.errors import PeerError
 from profiles.link import LinkProfile
+from runtime.contract import TensorContract
 from runtime.edge import CloudClient, EdgeHalf, Exchange, Inference, Noise
 from runtime.local import local_cloud
-from runtime.record import MeasuredParts, PredictedParts, Quantiles, RunRecord
-from runtime.serving import cloud_only_name, encoded_dtype
+from runtime.parts import measured_parts
+from runtime.record import PredictedParts, RunRecord
+from runtime.serving import cloud_only_name, encoded_dtype, outputs_of
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -62,21 +64,14 @@ def run(
     """
     require_match(facts, plan, origin="noise")
     set_threads(plan.edge.threads)
-    cut = CutNetwork.of(plan)
-    inputs = data.test.inputs
-    difference, clean = _whole(cut, inputs, data.name)
+    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
+    inputs = cut.fitting(data.test.inputs, origin=data.name)
+    difference, clean = _whole(cut, inputs)
     used = link or plan.link
     with ExitStack() as stack:
         url = server or stack.enter_context(local_cloud(plan, used if emulate else None))
         client = stack.enter_context(connect(url, plan, cut))
-        edge = EdgeHalf(
-            cut.edge,
-            noise,
-            client,
-            crossing=list(cut.shapes),
-            outputs=[node.id for node in cut.network.graph.outputs],
-            timing=server is None,
-        )
+        edge = edge_half(cut, noise, client, timing=True)
         reference = None
         if server is None:
             reference = stack.enter_context(CloudClient(url, cloud_only_name(plan.model.name)))
@@ -97,32 +92,53 @@ def run(
 
 def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
     """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
+    nodes = cut.network.graph.by_id
+    sent = {
+        TensorContract.of(nodes[name], any_rows=cut.halves.any_rows).facts().described()
+        for name in cut.halves.crossing
+    }
     client = CloudClient(url, plan.model.name)
     try:
-        served = {one.name: tuple(one.shape[1:]) for one in client.metadata().inputs}
+        served = {one.described() for one in client.metadata().inputs}
+        if served != sent:
+            raise PeerError(
+                f"{url} takes {', '.join(sorted(served))}; this plan sends {', '.join(sorted(sent))}; "
+                "start `plan serve` there with this plan"
+            )
     except BaseException:
         client.close()
         raise
-    if served != cut.shapes:
-        client.close()
-        raise PeerError(
-            f"{url} takes {served}, this plan sends {cut.shapes}; start `plan serve` there with this plan"
-        )
     return client
 
 
-def _whole(cut: CutNetwork, inputs: Array, name: str) -> tuple[float, Array]:
-    """Largest difference between halves and whole, and the whole's classes; in this process, without noise."""
-    expected = tuple(cut.network.example[0].shape[1:])
-    if len(cut.network.example) != 1 or tuple(inputs.shape[1:]) != expected:
-        raise DataError(f"{name}: inputs of shape {list(inputs.shape[1:])}, the model takes {list(expected)}")
-    whole = TorchEngine(halves.whole(cut.network))
-    cloud = TorchEngine(cut.cloud)
-    first = inputs[:EQUALITY_ROWS]
-    differences = [
-        halves.require_equal(whole.run([part]), cloud.run(cut.edge.run([part]))) for part in (first[:1], first)
-    ]
-    return max(differences), run_in_batches(whole, inputs)[0].argmax(1)
+def edge_half(cut: CutNetwork, noise: Noise, client: CloudClient, *, timing: bool = False) -> EdgeHalf:
+    """The edge half of a cut network, ready to infer."""
+    return EdgeHalf(
+        cut.edge,
+        noise,
+        client,
+        crossing=cut.halves.crossing,
+        replies=outputs_of(cut),
+        joined=cut.halves.joined,
+        timing=timing,
+    )
+
+
+def _whole(cut: CutNetwork, inputs: Array) -> tuple[float, Array]:
+    """Largest difference between the halves and the user's own module, and the module's classes; in this process,
+    without noise."""
+    own, cloud = EagerEngine(cut.network), TorchEngine(cut.cloud)
+    sizes = {1, EQUALITY_ROWS} if cut.rows is None else {cut.rows}
+    differences = []
+    for size in sizes:
+        (first, _), *_ = batches(
+            inputs[:size], size=size if cut.rows else len(inputs[:size]), fixed=cut.rows is not None
+        )
+        crossing = cut.edge.run([first])
+        answers = cloud.run(crossing[: len(cut.halves.crossing)])
+        differences.append(halves.require_equal(own.run([first]), cut.halves.joined(crossing, answers)))
+    answers = run_in_batches(own, inputs, size=cut.rows or EQUALITY_ROWS, fixed=cut.rows is not None)
+    return max(differences), answers[0].argmax(1)
 
 
 @dataclass(frozen=True)
@@ -147,20 +163,22 @@ def _measure(
     singles: list[Inference] = []
     reference_ms: list[float] = []
     classes = np.empty(len(inputs), dtype=np.int64)
+    batch = cut.network.batch
     for index in range(-WARM_UPS, samples):
-        row = index % len(inputs)
-        done = edge.infer([inputs[row : row + 1]])
+        rows = np.arange(index * batch, (index + 1) * batch) % len(inputs)
+        done = edge.infer([inputs[rows]])
         exchange = _cloud_only(reference, cut, pixels) if reference else None
         if index >= 0:
             singles.append(done)
-            classes[row] = done.outputs[0].argmax(1)[0]
+            classes[rows] = done.outputs[0].argmax(1)
             if exchange:
                 reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
-            progress(index + 1, len(inputs))
-    for start in range(samples, len(inputs), BATCH):
-        stop = min(start + BATCH, len(inputs))
-        classes[start:stop] = edge.infer([inputs[start:stop]]).outputs[0].argmax(1)
-        progress(stop, len(inputs))
+            progress(min((index + 1) * batch, len(inputs)), len(inputs))
+    at = min(samples * batch, len(inputs))
+    for part, count in batches(inputs[at:], size=cut.rows or BATCH, fixed=cut.rows is not None):
+        classes[at : at + count] = edge.infer([part]).outputs[0].argmax(1)[:count]
+        at += count
+        progress(at, len(inputs))
     return _Measured(singles, np.array(reference_ms) if reference else None, classes)
 
 
@@ -169,7 +187,7 @@ def _cloud_only(client: CloudClient, cut: CutNetwork, pixels: np.random.Generato
     tensors = {}
     for node in cut.network.graph.inputs:
         dtype = np.dtype(encoded_dtype(node))
-        raw = pixels.integers(0, 256, size=(1, *node.shape[1:]))
+        raw = pixels.integers(0, 256, size=node.shape)
         tensors[node.id] = raw.astype(dtype) if dtype == np.uint8 else np.zeros(raw.shape, dtype)
     return client.infer(tensors)
 
@@ -188,12 +206,12 @@ def _record(
 ) -> RunRecord:
     predicted = on_link(plan.predicted, planned=plan.link, link=link)
     cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link)
-    parts = _parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms)
+    parts = measured_parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
     total = parts.total.p50
     reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
     exchange = measured.singles[-1].exchange
     limit_ms = None
-    if emulated:
+    if emulated and parts.cloud is not None:
         wire_ms = 8e-3 * (exchange.bytes_up / link.uplink_mbps + exchange.bytes_down / link.downlink_mbps)
         limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
     return RunRecord(
@@ -223,30 +241,9 @@ def _record(
         speedup_vs_cloud_only=reference_ms / total,
         equal_to_whole=True,
         largest_difference=difference,
-        engine="torch",
+        engine=plan.edge.engine,
         wire=plan.settings.wire,
         noise=facts.kind,
         errors=0,
         retries=retries,
     )
-
-
-def _parts(singles: Sequence[Inference], uplink_ms: float, downlink_ms: float) -> MeasuredParts:
-    share = uplink_ms / (uplink_ms + downlink_ms) if uplink_ms + downlink_ms else 0.5
-    columns = np.array([_split(one, share) for one in singles])  # [samples, 6]
-    p50, p95 = np.percentile(columns, [50, 95], axis=0)
-    return MeasuredParts(*(Quantiles(float(a), float(b)) for a, b in zip(p50, p95, strict=True)))
-
-
-def _split(one: Inference, uplink_share: float) -> tuple[float, ...]:
-    """edge, noise, uplink, cloud, downlink, total of one inference, milliseconds."""
-    parameters = one.exchange.reply.parameters
-    received, replied = parameters.get("plan_received_ns"), parameters.get("plan_replied_ns")
-    if received is not None and replied is not None:  # a local process: one clock for both
-        uplink = (received - one.exchange.start_ns) / 1e6
-        cloud = (replied - received) / 1e6
-        downlink = (one.end_ns - replied) / 1e6
-    else:
-        away = (one.end_ns - one.exchange.start_ns) / 1e6
-        uplink, cloud, downlink = away * uplink_share, 0.0, away * (1 - uplink_share)
-    return one.edge_ms, one.noise_ms, uplink, cloud, downlink, one.total_ms

@@ -81,6 +81,66 @@ class TwoInputs(nn.Module):
         return {"logits": self.head(pooled), "pooled": pooled}
 
 
+class _Fold(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(-1, 4, 4, 4)
+
+
+class Windows(nn.Module):
+    """A batch folded with windows, as Swin's: the middle's first dimension is four times the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.fold, self.mix = nn.Conv2d(3, 4, 1), _Fold(), nn.Linear(4, 4)
+        self.last = nn.Linear(256, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)  # [n, 4, 8, 8]
+        folded = self.fold(x)  # [4 n, 4, 4, 4]
+        return self.last(functional.relu(self.mix(folded)).reshape(x.shape[0], -1))
+
+
+class _Turn(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(0, 1)
+
+
+class TimeFirst(nn.Module):
+    """Time before the batch in the middle, as recurrent networks have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.turned, self.second = nn.Linear(6, 5), _Turn(), nn.Linear(5, 5)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turned = self.turned(self.first(x))  # [time, n, 5]
+        return self.last(functional.relu(self.second(turned)).mean(0))
+
+
+class FixedBatch(nn.Module):
+    """The batch written into the code: no other runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.hidden, self.head = nn.Conv2d(3, 4, 3), nn.Linear(144, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(functional.relu(self.hidden(self.conv(x).reshape(1, 144))))
+
+
+class Item(nn.Module):
+    """A number read from a tensor scales another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head, self.last = nn.Linear(6, 6), nn.Linear(6, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        return self.last(self.head(x) * x.sum().item())
+
+
 def traced(made: tuple[nn.Module, Any], batch: int = 1) -> TracedNetwork:
     module, inputs = made
     args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
@@ -111,4 +171,20 @@ def two_inputs() -> tuple[nn.Module, dict[str, torch.Tensor]]:
     return TwoInputs(), {"ids": torch.tensor([[1, 2, 3, 4]]), "mask": torch.ones(1, 4)}
 
 
-ALL = (skip, branches, in_place, shared, two_inputs)
+def windows() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Windows(), _image()
+
+
+def time_first() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return TimeFirst(), (torch.rand(1, 7, 6),)
+
+
+def fixed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return FixedBatch(), _image()
+
+
+def item() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Item(), (torch.rand(1, 6),)
+
+
+ALL = (skip, branches, in_place, shared, two_inputs, windows, time_first)

@@ -10,7 +10,7 @@ from networks import traced
 
 from planner.legality import CutRules
 from profiles import halves
-from profiles.engine import TorchEngine
+from profiles.engine import EagerEngine, TorchEngine
 from profiles.errors import EqualityError
 from profiles.models import load_model
 from profiles.trace import TracedNetwork, trace
@@ -22,22 +22,56 @@ def every_cut(network: TracedNetwork) -> list[frozenset[str]]:
     return list(legal_cuts(rules))
 
 
+def halves_of(network: TracedNetwork, cut: frozenset[str], inputs: list[Any]) -> list[Any]:
+    made = halves.split(network, cut)
+    from_edge = TorchEngine(made.edge).run(inputs)
+    return made.joined(from_edge, TorchEngine(made.cloud).run(from_edge[: len(made.crossing)]))
+
+
 @pytest.mark.parametrize("make", networks.ALL)
-def test_halves_equal_the_whole_at_every_cut_and_batch(make: Callable[[], Any]) -> None:
+def test_halves_equal_the_users_own_module_at_every_cut_and_batch(make: Callable[[], Any]) -> None:
     network = traced(make())
-    whole = TorchEngine(halves.whole(network))
+    assert network.dynamic_batch
     cuts = every_cut(network)
     assert cuts
     for rows in (1, 4):
         inputs = [torch.cat([value] * rows).numpy() for value in network.example]
-        expected = whole.run(inputs)
-        plain = network.model.module(*[torch.from_numpy(one) for one in inputs])
-        first = next(iter(plain.values())) if isinstance(plain, dict) else plain
-        halves.require_equal([first.detach().numpy()], expected[:1])
+        expected = EagerEngine(network).run(inputs)
         for cut in cuts:
-            made = halves.split(network, cut)
-            crossing = TorchEngine(made.edge).run(inputs)
-            halves.require_equal(expected, TorchEngine(made.cloud).run(crossing))
+            if rows == 1 or halves.split(network, cut).any_rows:
+                halves.require_equal(expected, halves_of(network, cut, inputs))
+
+
+def test_a_batch_that_the_export_fixed_runs_at_every_cut() -> None:
+    network = traced(networks.fixed())
+    assert not network.dynamic_batch
+    inputs = [value.numpy() for value in network.example]
+    for cut in every_cut(network):
+        assert not halves.split(network, cut).any_rows
+        halves.require_equal(EagerEngine(network).run(inputs), halves_of(network, cut, inputs))
+
+
+def test_an_output_on_the_edge_is_not_asked_of_the_cloud() -> None:
+    network = traced(networks.two_inputs())
+    made = [halves.split(network, cut) for cut in every_cut(network)]
+    assert any(one.on_cloud == ("output",) for one in made)
+
+
+@pytest.mark.parametrize(("make", "folded"), [(networks.windows, "fold"), (networks.time_first, "turned")])
+def test_a_tensor_whose_rows_are_not_the_batch_crosses_one_inference_at_a_time(
+    make: Callable[[], Any], folded: str
+) -> None:
+    network = traced(make())
+    made = {one.crossing: one for one in (halves.split(network, cut) for cut in every_cut(network))}
+    assert any(not one.any_rows for one in made.values())
+    assert all(one.any_rows == all(map(network.rowwise, crossing)) for crossing, one in made.items())
+    assert not network.rowwise(next(node.id for node in network.graph.nodes if folded in node.id))
+
+
+def test_a_number_read_from_a_tensor_is_a_need_of_what_uses_it() -> None:
+    network = traced(networks.item())
+    scaled = next(node for node in network.graph.nodes if node.op == "mul")
+    assert scaled.inputs == ("head", "sum")
 
 
 def test_a_residual_block_sends_skip_and_branch() -> None:

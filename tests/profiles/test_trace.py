@@ -45,7 +45,8 @@ def test_lenets_graph_is_the_papers() -> None:
 def test_awkward_networks_are_traced_at_any_batch(make: Callable[[], Any], batch: int) -> None:
     network = traced(make(), batch)
     assert network.dynamic_batch
-    assert all(node.shape[0] == batch for node in network.graph.nodes if node.dtype != "tuple")
+    assert all(node.shape[0] == batch for node in network.graph.nodes if network.rowwise(node.id))
+    assert all(network.rowwise(node.id) for node in (*network.graph.inputs, *network.graph.outputs))
     assert all(len(node.id) and "+" not in node.id for node in network.graph.nodes)
 
 

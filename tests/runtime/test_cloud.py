@@ -1,5 +1,6 @@
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +112,32 @@ def test_a_client_that_goes_away_in_the_middle_leaves_the_server_well(url: str) 
     with socket.create_connection((host, int(port))) as cut:
         cut.sendall(b"POST /v2/models/lenet/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf")
     assert httpx.get(f"{url}/v2/health/live").status_code == 200
+
+
+def _half_a_request(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    opened = socket.create_connection((host, int(port)), timeout=10)
+    opened.sendall(b"POST /v2/models/lenet/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf")
+    return opened
+
+
+def test_a_body_that_does_not_arrive_is_given_up(lenet_plan: Plan) -> None:
+    models = served_models(lenet_plan, with_reference=False).values()
+    with serving(*models, limits=Limits(body_s=0.2)) as url, _half_a_request(url) as slow:
+        assert b"408" in slow.recv(200)
+
+
+def test_more_bodies_than_allowed_at_one_time_are_turned_away(lenet_plan: Plan) -> None:
+    models = served_models(lenet_plan, with_reference=False).values()
+    with serving(*models, limits=Limits(most_bodies=2)) as url:
+        with _half_a_request(url), _half_a_request(url):
+            deadline = time.monotonic() + 10
+            while (reply := httpx.post(f"{url}/v2/models/lenet/infer", content=body())).status_code == 200:
+                assert time.monotonic() < deadline
+            assert reply.status_code == 503
+            assert "busy" in reply.json()["error"]
+        while httpx.post(f"{url}/v2/models/lenet/infer", content=body()).status_code == 503:
+            assert time.monotonic() < deadline + 10
 
 
 def test_a_taken_port_is_one_clear_line() -> None:

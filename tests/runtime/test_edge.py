@@ -2,6 +2,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.learning import Learned
 from planner.plan import Plan
-from profiles.errors import PeerError
+from profiles.errors import PeerError, UrlError
 from runtime import protocol
 from runtime.edge import CloudClient, EdgeHalf
-from runtime.serving import served_models
+from runtime.serving import outputs_of, served_models
 
 
 class Tap:
@@ -81,7 +82,8 @@ def url(lenet_plan: Plan) -> Iterator[str]:
 def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterator[EdgeHalf]:
     cut = CutNetwork.of(plan)
     with CloudClient(url, plan.model.name, timeout_s=5) as client:
-        yield EdgeHalf(cut.edge, learned.noise, client, crossing=list(cut.shapes), outputs=["output"], **options)
+        options |= {"crossing": cut.halves.crossing, "replies": outputs_of(cut)}
+        yield EdgeHalf(cut.edge, learned.noise, client, **options)
 
 
 def sent_tensors(captured: bytes) -> list[Any]:
@@ -177,8 +179,8 @@ def test_a_peer_that_is_not_there_or_not_ours_is_named(url: str) -> None:
         client.metadata()
     with CloudClient(url, "lenet") as client, pytest.raises(PeerError, match="refused the inference"):
         client.infer({"flatten": np.zeros((1, 7), np.float32)})
-    for wrong in ("cloud:8400", "ftp://cloud", "http://"):
-        with pytest.raises(PeerError, match="expected http://host:port"):
+    for wrong in ("cloud:8400", "ftp://cloud", "http://", "http://cloud:port", "http://cloud:99999"):
+        with pytest.raises(UrlError, match="expected http://host:port"):
             CloudClient(wrong, "lenet")
 
 
@@ -213,3 +215,29 @@ def test_a_reply_that_is_none_is_a_peer_that_failed(answer: bytes) -> None:
         with CloudClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "lenet", timeout_s=2) as client:
             with pytest.raises(PeerError):
                 client.infer({"flatten": np.zeros((1, 120), np.float32)})
+            with pytest.raises(PeerError):
+                client.metadata()
+
+
+@pytest.mark.parametrize(
+    ("array", "word"),
+    [
+        (np.zeros((3, 10), np.float32), "expected FP32 [2, 10]"),
+        (np.zeros((2, 9), np.float32), "expected FP32 [2, 10]"),
+        (np.zeros((2, 10), np.int64), "got INT64"),
+    ],
+)
+def test_a_reply_of_other_rows_shape_or_type_is_refused(
+    lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset, array: Any, word: str
+) -> None:
+    class Wrong:
+        name = "wrong"
+
+        def run(self, _: Any) -> list[Any]:
+            return [array]
+
+    (model,) = served_models(lenet_plan, with_reference=False).values()
+    with serving(replace(model, engine=Wrong())) as url, edge_half(url, lenet_plan, lenet_learned) as edge:
+        with pytest.raises(PeerError) as refused:
+            edge.infer([mnist.test.inputs[:2]])
+    assert word in str(refused.value)

@@ -1,0 +1,80 @@
+"""Models and data as a user would write them, for `package.module:function`; weights are seeded, so that two loads
+agree."""
+
+from typing import Any
+
+import networks
+import numpy as np
+import torch
+from torch import nn
+
+
+def _seeded(make: Any) -> Any:
+    torch.manual_seed(0)
+    return make()
+
+
+def fixed() -> Any:
+    """Runs at batch 1 and no other."""
+    return _seeded(networks.fixed)
+
+
+def windows() -> Any:
+    """A batch folded with something in the middle."""
+    return _seeded(networks.windows)
+
+
+def half() -> Any:
+    """Weights and inputs of 16 bits."""
+    module, _ = _seeded(networks.skip)
+    return module.half(), torch.rand(1, 3, 8, 8).half()
+
+
+def bfloat() -> Any:
+    module, _ = _seeded(networks.skip)
+    return module.bfloat16(), torch.rand(1, 3, 8, 8).bfloat16()
+
+
+def early() -> Any:
+    """Two outputs, of which the edge can compute the second."""
+    return _seeded(lambda: (_Early(), torch.rand(1, 3, 8, 8)))
+
+
+class _Early(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mean, self.body = nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(x)
+        return self.head(self.body(x).flatten(1)), self.mean(x).flatten(1)
+
+
+def talkative() -> Any:
+    """Prints when it is made and when it runs."""
+    print("making the model")
+    return _seeded(lambda: (_Talkative(), torch.rand(1, 3, 8, 8)))
+
+
+class _Talkative(networks.Skip):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        print("running the model")
+        return super().forward(x)
+
+
+def images(classes: int = 3) -> Any:
+    """Random images; labels below `classes`."""
+    random = np.random.default_rng(0)
+    x = random.random((140, 3, 8, 8), dtype=np.float32)
+    y = random.integers(0, classes, 140)
+    return (x[:100], y[:100]), (x[100:], y[100:])
+
+
+def many_classes() -> Any:
+    return images(40)
+
+
+def whole_numbers() -> Any:
+    (x, y), (test_x, test_y) = images()
+    return ((255 * x).astype(np.uint8), y), ((255 * test_x).astype(np.uint8), test_y)
