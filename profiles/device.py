@@ -68,13 +68,18 @@ class DeviceProfile(
     tag_field="schema",
     tag="plan.profile/1",
 ):
-    """One network on one device: its graph, and the time of every node in milliseconds at `batch`."""
+    """One network on one device: its graph, and the time of every node in milliseconds at `batch`.
+
+    start_ms: what the cloud half of a cut network needs to start, beside its nodes' times; the whole's own start is
+    the input's time.
+    """
 
     model: ModelFacts
     batch: Count
     device: DeviceFacts
     whole_ms: Positive
     nodes: tuple[TimedNode, ...]
+    start_ms: NonNegative = 0.0
     check: PrefixCheck | None = None
 
     @cached_property

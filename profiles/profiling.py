@@ -1,37 +1,41 @@
-"""Model → DeviceProfile: node times measured in place, inside the running network, scaled to the measured whole.
+"""Model → DeviceProfile: node times measured in place, inside the running network, solved to fit timed halves.
 
 A node timed alone runs with a warm cache and no neighbours, and a sum of such times is not the network's. So the
-network runs operator by operator with a clock reading between two; the readings cost time themselves, hence the
-scaling. Whole, nodes and prefixes are timed in turn, so that a machine whose speed drifts drifts for all of them.
+network runs operator by operator with a clock reading between two, which says how a segment's time is shared over
+its nodes; what a segment takes is solved for from halves that run as they will run (`segments`). Whole, nodes and
+halves are timed in turn, so that a machine whose speed drifts drifts for all of them.
 
 An inference of a split network comes after a wait for the network, when caches have gone cold and the processor
 has gone to sleep: a small network then takes several times what a hot loop shows. So every timed run follows a
 pause (`pause_ms`; 0 for back-to-back inferences).
 """
 
-import os
 import platform
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import torch
-from torch import fx
+from numpy.typing import NDArray
 
 from profiles import halves
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
-from profiles.engine import ENGINES, set_threads
-from profiles.errors import ProfileError
+from profiles.engine import TorchEngine, set_threads
+from profiles.host import device_name, memory_bytes, require_device
 from profiles.measure import repeats_for, summary, time_ns
 from profiles.models import load_model
+from profiles.segments import SegmentTimes, fit_segments, linear_cuts, share
+from profiles.stepping import Steps
 from profiles.trace import TracedNetwork, trace
 
+Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-WARM_UPS, LEAST_REPEATS, MOST_REPEATS, PREFIXES = 5, 10, 2000, 3
+WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 2, 8, 2000
+#: Linear cuts whose halves are timed at most; of these, prefixes held out as a check.
+CUTS, PREFIXES = 12, 3
 PAUSE_MS = 5.0
 
 
@@ -52,7 +56,7 @@ def profile(
     long to measure. pause_ms: before every timed run. Raises ModelError, TraceError, or ProfileError for a device
     that is not here.
     """
-    _require_device(device)
+    require_device(device)
     in_force = set_threads(threads)
     network = trace(load_model(source), batch=batch)
     return measure_network(
@@ -77,35 +81,7 @@ def measure_network(
     progress: Progress,
 ) -> DeviceProfile:
     """Time a traced network; as `profile`, for one who has it already."""
-    synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    whole = halves.whole(network).to(device)
-    inputs = [value.to(device) for value in network.example]
-    prefixes = {last: halves.part(network, *_prefix(network, last)).to(device) for last in _some_prefixes(network)}
-    steps = _Steps(network, device)
-    runs = [partial(module, *inputs) for module in (whole, *prefixes.values())]
-
-    def once() -> tuple[list[int], list[int]]:
-        time.sleep(pause_ms / 1000)
-        nodes = steps.times_ns(inputs, synchronise)
-        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms) for run in runs]
-
-    with torch.inference_mode():
-        start = time.perf_counter_ns()
-        for _ in range(WARM_UPS):
-            once()
-        turn_ns = (time.perf_counter_ns() - start) / WARM_UPS
-        repeats = repeats_for(turn_ns, budget_s=seconds, least=LEAST_REPEATS, most=MOST_REPEATS)
-        node_ns, run_ns = np.zeros((repeats, len(steps.order))), np.zeros((repeats, len(runs)))
-        for turn in range(repeats):
-            node_ns[turn], run_ns[turn] = once()
-            progress(turn + 1, repeats)
-
-    whole_ms = summary(run_ns[:, 0]).median_ms
-    samples = [summary(column) for column in node_ns.T]
-    scale = whole_ms / sum(sample.median_ms for sample in samples)
-    timed = {steps.order[i]: (s.median_ms * scale, s.iqr_ms * scale) for i, s in enumerate(samples)}
-    nodes = tuple(_timed(network, node.id, timed) for node in network.graph.nodes)
-    measured = {last: summary(run_ns[:, 1 + i]).median_ms for i, last in enumerate(prefixes)}
+    times = _measure(network, device=device, seconds=seconds, pause_ms=pause_ms, progress=progress)
     return DeviceProfile(
         model=ModelFacts(
             name=network.model.name,
@@ -122,131 +98,127 @@ def measure_network(
             software=f"torch {torch.__version__}, {platform.system()} {platform.machine()}",
             memory_bytes=memory_bytes(device),
         ),
-        whole_ms=whole_ms,
-        nodes=nodes,
-        check=_check(network, nodes, measured),
+        whole_ms=times.whole_ms,
+        start_ms=times.segments.start_ms,
+        nodes=_timed(network, times),
+        check=_check(network, times),
     )
 
 
-class _Steps:
-    """The network one operator at a time, with a clock reading after each that is a node."""
+@dataclass(frozen=True)
+class _Times:
+    """What was measured, a row each turn, ns. nodes [turns, operators in `order`]; whole [turns]; prefixes, suffixes
+    [turns, cuts]. edges: the nodes before each cut."""
 
-    def __init__(self, network: TracedNetwork, device: str) -> None:
-        self._network = network
-        self._graph = list(network.module.graph.nodes)
-        names = {node: name for name, node in network.fx_nodes.items() if network.graph.by_id[name].kind != "output"}
-        self._names = names
-        self.order = [names[node] for node in self._graph if node in names and node.op == "call_function"]
-        self._module = network.module.to(device)
-        self._last_use = _last_uses(self._graph)
-        self._constants = {
-            node: _attribute(self._module, str(node.target)) for node in self._graph if node.op == "get_attr"
-        }
+    order: tuple[str, ...]
+    cuts: tuple[str, ...]
+    edges: tuple[frozenset[str], ...]
+    nodes: Floats
+    whole: Floats
+    prefixes: Floats
+    suffixes: Floats
 
-    def times_ns(self, inputs: Sequence[torch.Tensor], synchronise: Callable[[], None]) -> list[int]:
-        values: dict[fx.Node, Any] = dict(self._constants)
-        waiting, times = list(inputs), []
-        clock = time.perf_counter_ns
-        for node in self._graph:
-            if node.op == "placeholder":
-                values[node] = waiting.pop(0)
-            elif node.op == "call_function":
-                args: Any = fx.node.map_arg(node.args, values.__getitem__)
-                kwargs: Any = fx.node.map_arg(node.kwargs, values.__getitem__)
-                target: Any = node.target
-                synchronise()
-                start = clock()
-                result = target(*args, **kwargs)
-                synchronise()
-                if node in self._names:
-                    times.append(clock() - start)
-                values[node] = result
-                for done in self._last_use.get(node, ()):
-                    del values[done]
-        return times
+    @property
+    def whole_ms(self) -> float:
+        return summary(self.whole).median_ms
 
+    def of(self, turns: slice) -> "_Times":
+        """Some of the turns alone."""
+        parts = (self.nodes[turns], self.whole[turns], self.prefixes[turns], self.suffixes[turns])
+        return _Times(self.order, self.cuts, self.edges, *parts)
 
-def _last_uses(graph: Sequence[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
-    """What may be freed after each operator, so that memory is that of the running network."""
-    last: dict[fx.Node, fx.Node] = {}
-    for node in graph:
-        for used in node.all_input_nodes:
-            last[used] = node
-    freed: dict[fx.Node, list[fx.Node]] = {}
-    for used, node in last.items():
-        if used.op == "call_function":
-            freed.setdefault(node, []).append(used)
-    return freed
+    @cached_property
+    def segments(self) -> SegmentTimes:
+        return fit_segments(
+            whole_ms=self.whole_ms,
+            prefixes_ms=np.median(self.prefixes, axis=0) / 1e6,
+            suffixes_ms=np.median(self.suffixes, axis=0) / 1e6,
+        )
+
+    def fitted_ms(self, network: TracedNetwork) -> dict[str, float]:
+        """Node → milliseconds: a segment's time, solved for from the halves, is shared as its nodes are in place."""
+        graph, found = network.graph, self.segments
+        alone = dict(zip(self.order, np.median(self.nodes, axis=0) / 1e6, strict=True))
+        fitted = dict.fromkeys(graph.by_id, 0.0)
+        # Starting is the input's, not the first layers'.
+        start_ms = min(found.start_ms, float(found.inner_ms[0]))
+        inner_ms = [float(found.inner_ms[0]) - start_ms, *map(float, found.inner_ms[1:])]
+        before: frozenset[str] = frozenset()
+        for segment_ms, edge in zip(inner_ms, (*self.edges, frozenset(graph.by_id)), strict=True):
+            names = [name for name in self.order if name in edge and name not in before]
+            shares = share(segment_ms, np.array([alone[name] for name in names]))
+            fitted |= dict(zip(names, map(float, shares), strict=True))
+            before = edge
+        fitted[graph.inputs[0].id] = start_ms
+        return fitted
 
 
-def _attribute(module: torch.nn.Module, target: str) -> object:
-    value: object = module
-    for step in target.split("."):
-        value = getattr(value, step)
-    return value
-
-
-def _some_prefixes(network: TracedNetwork) -> list[str]:
-    """The tensors after which a prefix is timed: spread evenly over the computational nodes."""
-    # Not the last: its prefix is nearly the whole, to which the times are scaled.
-    layers = [node.id for node in network.graph.nodes if node.computational][:-1]
-    if len(layers) < 2:
-        return layers
-    places = np.linspace(0, len(layers) - 1, num=min(PREFIXES, len(layers)))
-    return list(dict.fromkeys(layers[int(place)] for place in places))
-
-
-def _prefix(network: TracedNetwork, last: str) -> tuple[list[str], list[str]]:
-    return [node.id for node in network.graph.inputs], [last]
-
-
-def _timed(network: TracedNetwork, name: str, timed: dict[str, tuple[float, float]]) -> TimedNode:
-    node = network.graph.by_id[name]
-    time_ms, iqr_ms = timed.get(name, (0.0, None))
-    fields = {field: getattr(node, field) for field in node.__struct_fields__}
-    return TimedNode(**fields, time_ms=time_ms, time_ms_iqr=iqr_ms)
-
-
-def _check(network: TracedNetwork, nodes: Sequence[TimedNode], measured: dict[str, float]) -> PrefixCheck | None:
-    if not measured:
-        return None
-    times = {node.id: node.time_ms for node in nodes}
-    errors = [
-        abs(sum(times[name] for name in network.graph.with_needs([last])) - found) / found
-        for last, found in measured.items()
+def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: float, progress: Progress) -> _Times:
+    synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    steps = Steps(network, device)
+    tensors = [value.to(device) for value in network.example]
+    inputs = [value.numpy() for value in network.example]
+    with torch.inference_mode():
+        rough = np.median([steps.times_ns(tensors, synchronise) for _ in range(3)], axis=0)
+    cuts, edges = _cuts(network, dict(zip(steps.order, map(float, rough), strict=True)))
+    made = [halves.split(network, edge) for edge in edges]
+    engines = [TorchEngine(half, device=device) for one in made for half in (one.edge, one.cloud)]
+    whole = TorchEngine(halves.whole(network), device=device)
+    crossing = [engine.run(inputs)[: len(one.crossing)] for engine, one in zip(engines[::2], made, strict=True)]
+    given = [side for tensors_sent in crossing for side in (inputs, tensors_sent)]
+    # As the split will run: arrays in, arrays out.
+    runs = [
+        partial(whole.run, inputs),
+        *(partial(engine.run, side) for engine, side in zip(engines, given, strict=True)),
     ]
-    return PrefixCheck(tuple(measured), float(np.median(errors)), max(errors))
+
+    def once() -> tuple[list[int], list[int]]:
+        time.sleep(pause_ms / 1000)
+        with torch.inference_mode():
+            nodes = steps.times_ns(tensors, synchronise)
+        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms) for run in runs]
+
+    start = time.perf_counter_ns()
+    for _ in range(WARM_UPS):
+        once()
+    turn_ns = (time.perf_counter_ns() - start) / WARM_UPS
+    repeats = repeats_for(turn_ns, budget_s=seconds, least=LEAST_REPEATS, most=MOST_REPEATS)
+    node_ns, run_ns = np.zeros((repeats, len(steps.order))), np.zeros((repeats, len(runs)))
+    for turn in range(repeats):
+        node_ns[turn], run_ns[turn] = once()
+        progress(turn + 1, repeats)
+    return _Times(tuple(steps.order), cuts, edges, node_ns, run_ns[:, 0], run_ns[:, 1::2], run_ns[:, 2::2])
 
 
-def _require_device(device: str) -> None:
-    kind = device.partition(":")[0]
-    if kind not in ENGINES.values():
-        raise ProfileError(f"--device {device}: expected cpu or cuda, which the run knows as well")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ProfileError(f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device cpu")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ProfileError(f"--device {device}: {str(error).splitlines()[0]}; use cpu or cuda") from error
+def _cuts(network: TracedNetwork, time_ns: dict[str, float]) -> tuple[tuple[str, ...], tuple[frozenset[str], ...]]:
+    """Linear cuts whose halves are timed, and the nodes before each."""
+    graph = network.graph
+    cuts = tuple(linear_cuts(graph, most=CUTS, weight=[time_ns.get(node.id, 0.0) for node in graph.nodes]))
+    return cuts, tuple(graph.with_needs([cut, *(node.id for node in graph.inputs)]) for cut in cuts)
 
 
-def device_name(device: str) -> str:
-    """The processor's own name for itself."""
-    if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        for line in facts.read_text(errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "unknown processor"
+def _timed(network: TracedNetwork, times: _Times) -> tuple[TimedNode, ...]:
+    fitted = times.fitted_ms(network)
+    alone = {name: summary(column) for name, column in zip(times.order, times.nodes.T, strict=True)}
+    made = []
+    for node in network.graph.nodes:
+        fields = {field: getattr(node, field) for field in node.__struct_fields__}
+        spread = alone.get(node.id)
+        iqr_ms = None
+        if spread is not None:
+            iqr_ms = spread.iqr_ms * fitted[node.id] / spread.median_ms if spread.median_ms else 0.0
+        made.append(TimedNode(**fields, time_ms=fitted[node.id], time_ms_iqr=iqr_ms))
+    return tuple(made)
 
 
-def memory_bytes(device: str) -> int | None:
-    """The device's memory, where the system tells."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+def _check(network: TracedNetwork, times: _Times) -> PrefixCheck | None:
+    """Prefixes timed in every second turn, against node times fitted to the other turns."""
+    if not times.cuts or len(times.whole) < 4:
         return None
+    fitted, held_out = times.of(slice(0, None, 2)).fitted_ms(network), times.of(slice(1, None, 2))
+    places = sorted({int(place) for place in np.linspace(0, len(times.cuts) - 1, num=PREFIXES)})
+    errors = []
+    for place in places:
+        found = summary(held_out.prefixes[:, place]).median_ms
+        errors.append(abs(sum(fitted[name] for name in times.edges[place]) - found) / found)
+    return PrefixCheck(tuple(times.cuts[place] for place in places), float(np.median(errors)), max(errors))

@@ -1,0 +1,91 @@
+"""Node times from timed halves: what the two sides of a cut need when they run as they will run.
+
+A sum of times measured operator by operator misses what only a half as a whole shows: entering it, cold caches at
+its start, operators that overlap. So the halves themselves are timed at a few linear cuts, and the times of the
+segments between these cuts are solved for, non-negative, with relative errors weighted alike:
+
+    prefix_k = u_0 + … + u_k        suffix_k = start + u_(k+1) + … + u_m        whole = u_0 + … + u_m
+
+Starting costs something once for the whole, where it is part of u_0, and once more for a cut network's second half.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+
+from profiles.graph import LayerGraph
+
+Floats = NDArray[np.float64]
+
+#: How much more the whole counts than a half: every reference and every sum rests on it.
+WHOLE_WEIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class SegmentTimes:
+    """inner_ms: of each of k + 1 segments before, between and behind k cuts. start_ms: of starting a half."""
+
+    inner_ms: Floats
+    start_ms: float
+
+
+def fit_segments(*, whole_ms: float, prefixes_ms: ArrayLike, suffixes_ms: ArrayLike) -> SegmentTimes:
+    """Times of k + 1 segments that add up to `whole_ms`, and of starting a second half.
+
+    prefixes_ms, suffixes_ms: of the two sides of k nested cuts, timed [k].
+    """
+    prefixes, suffixes = np.asarray(prefixes_ms, dtype=float), np.asarray(suffixes_ms, dtype=float)
+    cuts = len(prefixes)
+    until = np.tri(cuts, cuts + 1)  # prefix k holds segments 0 … k
+    rows = [
+        np.hstack([until, np.zeros((cuts, 1))]),
+        np.hstack([1 - until, np.ones((cuts, 1))]),
+        np.hstack([np.ones((1, cuts + 1)), np.zeros((1, 1))]),
+    ]
+    measured = np.r_[prefixes, suffixes, whole_ms]
+    weights = np.r_[np.ones(2 * cuts), WHOLE_WEIGHT] / np.maximum(measured, 1e-9)
+    solved, _ = nnls(np.vstack(rows) * weights[:, None], measured * weights)
+    inner = solved[:-1]
+    return SegmentTimes(inner * whole_ms / inner.sum(), float(solved[-1]))
+
+
+def linear_cuts(graph: LayerGraph, *, most: int, weight: Sequence[float]) -> list[str]:
+    """Nodes after which a single tensor is needed, a layer before and behind it: at most so many, spread evenly over
+    the weights (of the nodes, in graph order) and with the first and the last of them."""
+    waiting = {name: len(users) for name, users in graph.consumers.items()}
+    layers_left = layers = sum(node.computational for node in graph.nodes)
+    from_input, needed, found = set[str](), set[str](), list[int]()
+    for index, node in enumerate(graph.nodes):
+        if node.kind == "input" or not from_input.isdisjoint(node.inputs):
+            from_input.add(node.id)
+        for name in set(node.inputs):
+            waiting[name] -= 1
+            if not waiting[name]:
+                needed.discard(name)
+        if waiting[node.id] and node.id in from_input:
+            needed.add(node.id)
+        layers_left -= node.computational
+        if needed == {node.id} and node.dtype != "tuple" and 0 < layers_left < layers and _ends(graph, node.id):
+            found.append(index)
+    if len(found) > most:
+        reached = np.cumsum(weight)[found]
+        wanted = np.linspace(reached[0], reached[-1], most)
+        found = [found[place] for place in sorted({int(np.abs(reached - goal).argmin()) for goal in wanted})]
+    return [graph.nodes[index].id for index in found]
+
+
+def _ends(graph: LayerGraph, name: str) -> bool:
+    """Whether the run of operators that stay with their producer ends here, so that a cut may lie behind it."""
+    users = [graph.by_id[user] for user in graph.consumers[name]]
+    return len(users) > 1 or any(user.computational or len(set(user.inputs)) > 1 for user in users)
+
+
+def share(segment_ms: float, alone_ms: Floats) -> Floats:
+    """A segment's time over its nodes, in proportion to what each takes in place."""
+    total = float(alone_ms.sum())
+    if total > 0:
+        return segment_ms * alone_ms / total
+    return np.full(len(alone_ms), segment_ms / max(len(alone_ms), 1))
