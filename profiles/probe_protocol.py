@@ -93,7 +93,7 @@ def iperf3() -> str:
     found = shutil.which("iperf3")
     if found is None:
         raise LinkError(
-            "measuring a link needs iperf3, which is not installed here: apt-get install iperf3 (it brings libiperf0), "
+            "measuring a link needs iperf3, which is not installed here: apt-get install iperf3 (brings libiperf0), "
             "dnf install iperf3 or brew install iperf3"
         )
     return found
