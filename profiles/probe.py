@@ -191,7 +191,9 @@ class _Peer:
             raise PeerError(f"{where}: iperf3 gave no report (exit {done.returncode}): {words}") from error
         if report.error is not None or report.end.sum_received is None:
             reason = (report.error or "no received rate in its report").removeprefix("error - ")
-            raise PeerError(f"{where}: iperf3 on port {port}: {reason}; both ports must be open to this machine")
+            raise PeerError(
+                f"{where}: iperf3 on port {port}: {reason}; is `plan link --serve` still running there, and that port open?"
+            )
         if not report.end.sum_received.bits_per_second > 0:
             raise PeerError(f"{where}: nothing arrived within {seconds} s; give more time with --seconds")
         return report.end.sum_received.bits_per_second / 1e6
