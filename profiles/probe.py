@@ -192,7 +192,8 @@ class _Peer:
         if report.error is not None or report.end.sum_received is None:
             reason = (report.error or "no received rate in its report").removeprefix("error - ")
             raise PeerError(
-                f"{where}: iperf3 on port {port}: {reason}; is `plan link --serve` still running there, and that port open?"
+                f"{where}: iperf3 on port {port}: {reason}; "
+                "is `plan link --serve` still running there, and that port open?"
             )
         if not report.end.sum_received.bits_per_second > 0:
             raise PeerError(f"{where}: nothing arrived within {seconds} s; give more time with --seconds")
