@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,13 +33,26 @@ def test_a_faster_link_never_takes_longer(one: float, other: float, count: int) 
     assert link(fast).uplink_ms(size_bytes=count) <= link(slow).uplink_ms(size_bytes=count)
 
 
-def test_presets_say_where_they_come_from() -> None:
-    known = presets()
-    assert known["wifi"].uplink_mbps == 18.88
-    assert known["lte"].uplink_mbps == 5.85
-    assert known["3g"].uplink_mbps == 1.1
-    assert known["cat1"].uplink_mbps == 0.13
-    assert all(one.source for one in known.values())
+@pytest.mark.parametrize(
+    ("name", "provenance", "up", "down", "rtt_ms", "radio"),
+    [
+        ("wifi", "imported", 18.88, 54.97, 5, (283.17, 137.01, 132.86)),
+        ("lte", "imported", 5.85, 13.76, 50, (438.39, 51.97, 1288.04)),
+        ("3g", "imported", 1.1, 2.0275, 100, (868.98, 122.12, 817.88)),
+        ("cat1", "imported", 0.13, 0.5, 150, None),
+        ("wifi-paper", "modelled", 12.95, 12.95, 0, None),
+        ("lte-paper", "modelled", 6.81, 6.81, 0, None),
+    ],
+)
+def test_presets_are_the_published_figures_and_carry_their_source(
+    name: str, provenance: str, up: float, down: float, rtt_ms: float, radio: tuple[float, ...] | None
+) -> None:
+    preset = presets()[name]
+    assert (preset.provenance, preset.uplink_mbps, preset.downlink_mbps) == (provenance, up, down)
+    assert preset.rtt_ms == rtt_ms
+    assert (None if preset.radio_power_mw is None else msgspec.structs.astuple(preset.radio_power_mw)) == radio
+    assert preset.source
+    assert radio is None or "Huang et al., MobiSys 2012" in preset.source
 
 
 @pytest.mark.parametrize(("field", "value"), [("uplink_mbps", 0), ("downlink_mbps", -1), ("rtt_ms", -0.1)])
