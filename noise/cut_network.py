@@ -16,6 +16,7 @@ from noise.laplace import LaplaceNoise
 from noise.randomness import Uniforms
 from planner.legality import CutRules
 from planner.plan import Plan
+from profiles import codec
 from profiles.engine import TorchEngine, run_in_batches
 from profiles.errors import DataError, NoiseError
 from profiles.halves import Halves, split
@@ -77,7 +78,7 @@ def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
 class CutNetwork:
     """A plan's network, cut: both halves ready to run in this process.
 
-    shapes: of one inference's share of each crossing tensor.
+    shapes: of one inference's share of each crossing tensor. wire: how floats cross.
     """
 
     network: TracedNetwork
@@ -85,6 +86,7 @@ class CutNetwork:
     edge: TorchEngine
     cloud: fx.GraphModule
     shapes: dict[str, tuple[int, ...]]
+    wire: str = "float32"
 
     @classmethod
     def of(cls, plan: Plan, *, device: str = "cpu") -> "CutNetwork":
@@ -109,7 +111,8 @@ class CutNetwork:
         _require_noisy(plan, network)
         made = split(network, plan.cut.edge_nodes)
         shapes = {one.node: one.row_shape(network.batch) for one in plan.cut.crossing}
-        return cls(network, made, TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False), shapes)
+        edge, cloud = TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False)
+        return cls(network, made, edge, cloud, shapes, plan.settings.wire)
 
     @property
     def rows(self) -> int | None:
@@ -173,9 +176,14 @@ class CutNetwork:
             return torch.cat([self.logits(part).argmax(1) for part in parts]).numpy()
 
     def judge(self, noise: LaplaceNoise, on: Activations, *, random: Uniforms) -> tuple[Accuracy, float]:
-        """Accuracy with fresh noise for every input, in this process, and 1/SNR of that noise."""
+        """Accuracy with fresh noise for every input, in the bits of the wire, and 1/SNR of that noise."""
         drawn = noise.draw(len(on), random)
-        noisy = [torch.from_numpy(one + more) for one, more in zip(on.tensors, drawn, strict=True)]
+        noisy = [torch.from_numpy(self._crossed(one + more)) for one, more in zip(on.tensors, drawn, strict=True)]
         variance = sum(float(one.var()) * one.shape[1] for one in drawn)
         power = sum(float((one**2).mean()) * one.shape[1] for one in on.tensors)
         return compare(on.clean, self.classes(noisy), on.labels), variance / power
+
+    def _crossed(self, noisy: Array) -> Array:
+        """What the cloud gets of a tensor [rows, n]: as it was sent, and back in float32."""
+        sent, parameters = codec.to_wire(noisy, name="n", wire=self.wire)
+        return codec.from_wire(sent, name="n", dtype="float32", parameters=parameters)

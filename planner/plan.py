@@ -10,6 +10,7 @@ from profiles.artifact import Count, NonNegative
 from profiles.device import DeviceFacts, ModelFacts
 from profiles.link import LinkProfile
 
+Wire = Literal["float32", "float16", "int8"]
 Objective = Literal["latency", "energy", "throughput", "edge-compute"]
 
 
@@ -93,7 +94,7 @@ class ParetoFront(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was asked of the planner. top: names of the best cuts, best first, where several were asked for."""
 
-    wire: str = "float32"
+    wire: Wire = "float32"
     noise: str | None = None
     batch: Count = 1
     at: str | None = None

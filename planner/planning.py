@@ -1,11 +1,13 @@
 """Two profiles and a link → a plan."""
 
+from typing import cast
+
 import msgspec
 
 from planner.breakpoints import breakpoints
 from planner.constraints import Constraints, explain
 from planner.cost import CostModel
-from planner.plan import Cut, Objective, ParetoFront, Plan, PlannedDevice, References, Settings
+from planner.plan import Cut, Objective, ParetoFront, Plan, PlannedDevice, References, Settings, Wire
 from planner.search import Search
 from profiles.artifact import digest, encode
 from profiles.codec import WIRE_ITEMSIZE
@@ -61,7 +63,7 @@ def cut(
         candidates=search.shown(chosen, (*others, *front)),
         breakpoints=segments,
         settings=Settings(
-            wire=wire,
+            wire=cast(Wire, wire),
             noise=noise,
             batch=edge.batch,
             at=at,

@@ -1,6 +1,11 @@
-"""Tensor ↔ bytes, as the Open Inference Protocol's binary extension has them: little-endian, row-major."""
+"""Tensor ↔ bytes, as the Open Inference Protocol's binary extension has them: little-endian, row-major.
 
-from math import prod
+Floats may cross in fewer bits: as float16, or as int8 with a scale and a zero point for a whole message's tensor,
+which travel beside it: value = scale × (byte − zero point).
+"""
+
+from collections.abc import Mapping
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -51,3 +56,43 @@ def unpack(data: memoryview | bytes, *, datatype: str, shape: tuple[int, ...]) -
     if len(data) != expected:
         raise PlanError(f"{len(data)} bytes of {datatype} {list(shape)}, expected {expected}")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
+
+
+def wire_dtype(dtype: str, wire: str) -> str:
+    """In what type a tensor crosses: floats of more bits as the wire has them, everything else as it is."""
+    if dtype not in ("float64", "float32", "float16") or np.dtype(dtype).itemsize <= WIRE_ITEMSIZE[wire]:
+        return dtype
+    return wire
+
+
+def to_wire(tensor: NDArray[Any], *, name: str, wire: str) -> tuple[NDArray[Any], dict[str, float]]:
+    """A tensor as it crosses, and the parameters that bring it back (`NAME.scale`, `NAME.zero_point`; int8 alone)."""
+    dtype = wire_dtype(str(tensor.dtype), wire)
+    if dtype == str(tensor.dtype):
+        return tensor, {}
+    if dtype != "int8":
+        limit = np.finfo(dtype).max  # beyond it lies infinity
+        return np.clip(tensor, -limit, limit).astype(dtype), {}
+    low, high = (float(tensor.min()), float(tensor.max())) if tensor.size else (0.0, 0.0)
+    scale = max((high - low) / 255, 1e-30)
+    zero_point = round(-128 - low / scale)
+    levels = np.clip(np.rint(tensor / scale) + zero_point, -128, 127).astype(np.int8)
+    return levels, {f"{name}.scale": scale, f"{name}.zero_point": zero_point}
+
+
+def from_wire(tensor: NDArray[Any], *, name: str, dtype: str, parameters: Mapping[str, Any]) -> NDArray[Any]:
+    """What `to_wire` was given, as far as the wire's bits tell. Raises PlanError for parameters that are none."""
+    if str(tensor.dtype) == dtype:
+        return tensor
+    if tensor.dtype != np.int8:
+        return tensor.astype(dtype)
+    scale, zero_point = (_number(parameters, f"{name}.{part}") for part in ("scale", "zero_point"))
+    with np.errstate(over="ignore"):
+        return ((tensor.astype(np.float64) - zero_point) * scale).astype(dtype)
+
+
+def _number(parameters: Mapping[str, Any], key: str) -> float:
+    value = parameters.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise PlanError(f"an int8 tensor needs a number {key} in the request's parameters, got {str(value)[:40]}")
+    return float(value)

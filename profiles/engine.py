@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from profiles.errors import ProfileError
 
 if TYPE_CHECKING:
-    from torch import fx
+    from torch import Tensor, fx
 
     from profiles.trace import TracedNetwork
 
@@ -41,11 +41,17 @@ class TorchEngine:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         import torch
 
+        given = [torch.from_numpy(np.require(value, requirements=["C", "W"])) for value in inputs]
+        return [value.numpy() for value in self.compute(given)]
+
+    def compute(self, inputs: Sequence["Tensor"]) -> list["Tensor"]:
+        """Tensors on the CPU in and out, also of types that arrays have not (bfloat16)."""
+        import torch
+
         with torch.inference_mode():
-            given = [torch.from_numpy(np.require(value, requirements=["C", "W"])) for value in inputs]
             if self._device != "cpu":
-                given = [value.to(self._device) for value in given]
-            return [value.cpu().contiguous().numpy() for value in self._module(*given)]
+                inputs = [value.to(self._device) for value in inputs]
+            return [value.cpu().contiguous() for value in self._module(*inputs)]
 
 
 class EagerEngine:

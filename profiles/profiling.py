@@ -157,14 +157,14 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     steps = Steps(network, device)
     tensors = [value.to(device) for value in network.example]
-    inputs = [value.numpy() for value in network.example]
+    inputs = list(network.example)
     with torch.inference_mode():
         rough = np.median([steps.times_ns(tensors, synchronise) for _ in range(3)], axis=0)
     cuts, edges = _cuts(network, dict(zip(steps.order, map(float, rough), strict=True)))
     made = [halves.split(network, edge) for edge in edges]
     engines = [TorchEngine(half, device=device) for one in made for half in (one.edge, one.cloud)]
     whole = TorchEngine(halves.whole(network), device=device)
-    crossing = [engine.run(inputs)[: len(one.crossing)] for engine, one in zip(engines[::2], made, strict=True)]
+    crossing = [engine.compute(inputs)[: len(one.crossing)] for engine, one in zip(engines[::2], made, strict=True)]
     given = [side for tensors_sent in crossing for side in (inputs, tensors_sent)]
     # As the split will run: arrays in, arrays out.
     runs = [

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import ListenError, PlanError
 from runtime import protocol
@@ -37,12 +38,14 @@ TIMING = "plan_timing"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What one name of the server runs."""
+    """What one name of the server runs. inputs: as they cross; dtypes: as the engine takes them, where that differs
+    (a wire of fewer bits)."""
 
     name: str
     engine: Engine
     inputs: tuple[TensorContract, ...]
     outputs: tuple[TensorContract, ...]
+    dtypes: tuple[str, ...] | None = None
 
     def metadata(self) -> ModelMetadata:
         inputs, outputs = (tuple(one.facts() for one in side) for side in (self.inputs, self.outputs))
@@ -65,6 +68,11 @@ class ServedModel:
     def infer(self, request: InferRequest, *, most_rows: int) -> InferReply:
         received_ns = time.monotonic_ns()
         inputs = self.checked(request.tensors, most_rows=most_rows)
+        if self.dtypes is not None:
+            inputs = [
+                codec.from_wire(tensor, name=one.name, dtype=dtype, parameters=request.parameters)
+                for tensor, one, dtype in zip(inputs, self.inputs, self.dtypes, strict=True)
+            ]
         outputs = dict(zip((one.name for one in self.outputs), self.engine.run(inputs), strict=True))
         unknown = [name for name in request.wanted if name not in outputs]
         if unknown:

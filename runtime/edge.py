@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.randomness import SystemRandom, Uniforms
+from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import PeerError, UrlError
 from runtime import protocol
@@ -164,17 +165,19 @@ class EdgeHalf:
         *,
         crossing: Sequence[str],
         replies: Sequence[TensorContract],
+        wire: str = "float32",
         joined: Joined = lambda own, theirs: list(theirs),
         random: Uniforms | None = None,
         timing: bool = False,
     ) -> None:
-        """crossing: names in the order in which the half returns them. replies: what the cloud half answers with.
+        """crossing: names in the order in which the half returns them. wire: how floats are sent. replies: what the
+        cloud half answers with.
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. random: the
         system's unless a test gives another. timing: ask the server for its clock readings."""
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
-        self._crossing, self._replies = tuple(crossing), tuple(replies)
+        self._crossing, self._replies, self._wire = tuple(crossing), tuple(replies), wire
         self._random = random or SystemRandom()
-        self._parameters = {"plan_timing": True} if timing else {}
+        self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
         """A batch [rows, ...] of each input → outputs of the network; fresh noise for every row.
@@ -185,7 +188,8 @@ class EdgeHalf:
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
         rows = len(inputs[0])
-        exchange = self._client.infer(self._noisy(tensors, rows), parameters=self._parameters)
+        sent, parameters = self._noisy(tensors, rows)
+        exchange = self._client.infer(sent, parameters=parameters)
         outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
 
@@ -198,14 +202,15 @@ class EdgeHalf:
             raise PeerError(f"the reply's output {objection}; serve this plan there")
         return reply.tensors[one.name]
 
-    def _noisy(self, tensors: Sequence[Array], rows: int) -> dict[str, Array]:
+    def _noisy(self, tensors: Sequence[Array], rows: int) -> tuple[dict[str, Array], dict[str, Any]]:
+        """What is sent, noise added, in the bits of the wire; and the request's parameters."""
         drawn = self._noise.draw(rows, self._random)
-        crossing = tensors[: len(self._crossing)]
-        noisy = (
-            (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
-            for tensor, more in zip(crossing, drawn, strict=True)
-        )
-        return dict(zip(self._crossing, noisy, strict=True))
+        sent, parameters = dict[str, Array](), dict(self._parameters)
+        for name, tensor, more in zip(self._crossing, tensors[: len(self._crossing)], drawn, strict=True):
+            noisy = (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
+            sent[name], scaling = codec.to_wire(noisy, name=name, wire=self._wire)
+            parameters |= scaling
+        return sent, parameters
 
 
 def _is_address(url: str) -> bool:

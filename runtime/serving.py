@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from noise.cut_network import CutNetwork
 from planner.plan import Plan
-from profiles import halves
+from profiles import codec, halves
 from profiles.engine import Engine, TorchEngine
 from profiles.errors import PlanError
 from profiles.graph import Node
@@ -33,19 +33,28 @@ def served_models(plan: Plan, *, with_reference: bool, device: str = "cpu") -> d
     Raises NoiseError where the plan has no cut or its model is not the one that was planned.
     """
     cut = CutNetwork.of(plan)
-    nodes, any_rows = cut.network.graph.by_id, cut.halves.any_rows
-    crossing = tuple(TensorContract.of(nodes[name], any_rows=any_rows) for name in cut.halves.crossing)
-    served = [ServedModel(plan.model.name, TorchEngine(cut.cloud, device=device), crossing, outputs_of(cut))]
+    engine = TorchEngine(cut.cloud, device=device)
+    dtypes = tuple(cut.network.graph.by_id[name].dtype for name in cut.halves.crossing)
+    served = [ServedModel(plan.model.name, engine, crossing_of(cut), outputs_of(cut), dtypes)]
     if with_reference:
         free = cut.network.dynamic_batch
         inputs = tuple(
             TensorContract.of(node, any_rows=free, dtype=encoded_dtype(node)) for node in cut.network.graph.inputs
         )
         outputs = tuple(TensorContract.of(node, any_rows=free) for node in cut.network.graph.outputs)
-        engine = TorchEngine(halves.whole(cut.network), device=device)
-        decoding = _Decoding(engine, [node.dtype for node in cut.network.graph.inputs])
+        whole = TorchEngine(halves.whole(cut.network), device=device)
+        decoding = _Decoding(whole, [node.dtype for node in cut.network.graph.inputs])
         served.append(ServedModel(cloud_only_name(plan.model.name), decoding, inputs, outputs))
     return {one.name: one for one in served}
+
+
+def crossing_of(cut: CutNetwork) -> tuple[TensorContract, ...]:
+    """What crosses, as it crosses."""
+    nodes = [cut.network.graph.by_id[name] for name in cut.halves.crossing]
+    return tuple(
+        TensorContract.of(node, any_rows=cut.halves.any_rows, dtype=codec.wire_dtype(node.dtype, cut.wire))
+        for node in nodes
+    )
 
 
 def outputs_of(cut: CutNetwork) -> tuple[TensorContract, ...]:

@@ -23,12 +23,11 @@ from profiles import halves
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
-from runtime.contract import TensorContract
 from runtime.edge import CloudClient, EdgeHalf, Exchange, Inference, Noise
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import PredictedParts, RunRecord
-from runtime.serving import cloud_only_name, encoded_dtype, outputs_of
+from runtime.serving import cloud_only_name, crossing_of, encoded_dtype, outputs_of
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -92,11 +91,7 @@ def run(
 
 def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
     """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
-    nodes = cut.network.graph.by_id
-    sent = {
-        TensorContract.of(nodes[name], any_rows=cut.halves.any_rows).facts().described()
-        for name in cut.halves.crossing
-    }
+    sent = {one.facts().described() for one in crossing_of(cut)}
     client = CloudClient(url, plan.model.name)
     try:
         served = {one.described() for one in client.metadata().inputs}
@@ -118,6 +113,7 @@ def edge_half(cut: CutNetwork, noise: Noise, client: CloudClient, *, timing: boo
         noise,
         client,
         crossing=cut.halves.crossing,
+        wire=cut.wire,
         replies=outputs_of(cut),
         joined=cut.halves.joined,
         timing=timing,

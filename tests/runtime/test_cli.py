@@ -108,7 +108,7 @@ def test_profile_and_link_write_what_cut_reads(tmp_path: Path, plan_command: Cal
         (("profile", "lenet", "--batch", "0"), "--batch"),
         (("profile", "nowhere:f", "--json"), "no module 'nowhere'"),
         (("link", "--preset", "wify"), "no preset 'wify'; there are: wifi"),
-        (("link", "--out", "x.json"), "Give --preset"),
+        (("link", "--out", "x.json"), "or --preset"),
         (("learn", "gone.json", "--data", "mnist", "--out", "x"), "gone.json: no such file"),
         (("learn", "gone.json", "--data", "mnist", "--budget", "-1", "--out", "x"), "--budget -1"),
         (("learn", "gone.json", "--data", "mnist", "--noise", "pink", "--out", "x"), "expected laplace"),

@@ -64,6 +64,18 @@ def test_untidy_models_are_learned_and_run(source: str, at: str | None, batch: i
     assert record.latency_ms.cloud is not None  # our own server tells how long it computed
 
 
+@pytest.mark.parametrize(("wire", "itemsize"), [("float16", 2), ("int8", 1)])
+def test_floats_cross_in_the_bits_of_the_wire(wire: str, itemsize: int, tmp_path: Path) -> None:
+    measured = profile("own_models:early", seconds=0.05, pause_ms=0)
+    plan, plain = (cut(measured, measured, presets()["wifi"], at="stem", wire=one) for one in (wire, "float32"))
+    assert plan.predicted.upload_bytes == itemsize * 4 * 36
+    noise = learned(plan)
+    saved = 4 * 4 * 36 - plan.predicted.upload_bytes
+    assert ran(plain, learned(plain)).bytes_up - ran(plan, noise).bytes_up == pytest.approx(saved, abs=120)
+    with pytest.raises(NoiseError, match=f"learned for wire {wire}, the plan sends float32"):
+        ran(plain, noise)
+
+
 def test_one_timed_inference_is_of_the_batch_that_was_planned() -> None:
     single, fourfold = (planned("own_models:early", at="stem", batch=batch) for batch in (1, 4))
     noise = learned(single)
