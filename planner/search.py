@@ -54,7 +54,7 @@ class Search:
         """The best legal cut within the limits. Raises InfeasibleError where there is none."""
         wanted = self.sums.of(self.objective)
         if isinstance(wanted, Terms) and not self.limits:
-            edge = self._least(wanted)
+            edge = self.least(wanted)
         else:
             answer = Program(self.rules).best(wanted, self.limits)
             edge = None if answer is None else answer.edge
@@ -65,7 +65,7 @@ class Search:
             )
         return self.candidate(edge)
 
-    def _least(self, terms: Terms) -> frozenset[str] | None:
+    def least(self, terms: Terms) -> frozenset[str] | None:
         costs = self._linear.costs(terms)
         known = float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum() + terms.constant)
         # A little above the cheapest linear cut, whose running sums are not exact.
@@ -84,7 +84,7 @@ class Search:
             answer = Program(self.rules).best(terms, limits)
             edge = None if answer is None else answer.edge
         else:
-            edge = here._least(terms)
+            edge = here.least(terms)
         if edge is None:
             raise InfeasibleError("no legal cut at this bandwidth")
         found = here.candidate(edge)
