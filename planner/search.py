@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from planner.breakpoints import Line
-from planner.constrained import Limit, Program
+from planner.constrained import Answer, Limit, Program
 from planner.cost import CostModel
 from planner.legality import CutRules
 from planner.linear import LinearCuts, linear_cuts
@@ -56,14 +56,22 @@ class Search:
         if isinstance(wanted, Terms) and not self.limits:
             edge = self.least(wanted)
         else:
-            answer = Program(self.rules).best(wanted, self.limits)
-            edge = None if answer is None else answer.edge
+            edge = None if self._answer is None else self._answer.edge
         if edge is None:
             raise InfeasibleError(
                 "no legal cut: a layer is needed on either side, and no input may cross; name public ones with "
                 "--public-input"
             )
         return self.candidate(edge)
+
+    @cached_property
+    def _answer(self) -> Answer | None:
+        return Program(self.rules).best(self.sums.of(self.objective), self.limits)
+
+    @property
+    def gap(self) -> float | None:
+        """The mixed-integer program's optimality gap; None where a minimum cut, exact by itself, chose the cut."""
+        return self._answer.gap if "_answer" in self.__dict__ and self._answer is not None else None
 
     def least(self, terms: Terms) -> frozenset[str] | None:
         costs = self._linear.costs(terms)
@@ -159,15 +167,16 @@ class Search:
             cost = one.predicted
             found[(cost.total_ms, cost.upload_bytes, cost.edge_ms)] = one
             waiting.append((cost.upload_bytes - 1.0, bounds[1]))
-            # A step that the solver's tolerance of 10⁻⁶ cannot bridge: 10 ns.
-            waiting.append((bounds[0], cost.edge_ms - 1e-5))
+            # A step that rounding cannot bridge: 10 ns, or more where times are long.
+            waiting.append((bounds[0], cost.edge_ms - max(1e-5, 1e-8 * cost.edge_ms)))
         kept = [one for key, one in found.items() if not any(_beats(other, key) for other in found)]
         return tuple(sorted(kept, key=lambda one: one.predicted.total_ms)), not waiting
 
     def at(self, name: str) -> Candidate:
         """The user's own cut, by a candidate's name or by its last node.
 
-        Raises CutError for a name that is not there (the nearest is offered) or a cut that is not legal.
+        Raises CutError for a name that is not there (the nearest is offered) or a cut that is not legal,
+        InfeasibleError for one beyond a limit.
         """
         for candidate in self.references:
             if candidate.name == name:
@@ -178,10 +187,27 @@ class Search:
                 known = [*(one.name for one in self.linear), *self.rules.graph.by_id]
                 near = difflib.get_close_matches(name, known, n=3) or [one.name for one in self.linear[:3]]
                 raise CutError(f"--at {name}: no such cut or node; nearest: {', '.join(near)}")
-        edge = frozenset().union(*(self.rules.closure(node) for node in nodes))
+        edge = self._sending(nodes) or frozenset().union(*(self.rules.closure(node) for node in nodes))
         if (objection := self.rules.objection(edge)) is not None:
             raise CutError(f"--at {name}: not a legal cut, {objection}; legal: {self._some_names()}")
+        for limit in self.limits:
+            if not limit.admits(found := Program(self.rules).value(limit.quantity, edge)):
+                raise InfeasibleError(
+                    f"--at {name} comes to {found:.6g} where {limit.option} is {limit.value:.6g}; relax one or leave "
+                    "out --at"
+                )
         return self.candidate(edge)
+
+    def _sending(self, names: Sequence[str]) -> frozenset[str] | None:
+        """The smallest cut that sends these tensors and no other; None where they name no cut.
+
+        More than what they need: the consumers of any other tensor that would cross lie on the edge as well.
+        """
+        edge = frozenset().union(*(self.rules.closure(name) for name in names))
+        while others := [node.id for node in self.rules.crossing(edge) if node.id not in names]:
+            users = {user for name in others for user in self.rules.graph.consumers[name]} - edge
+            edge = edge.union(*(self.rules.closure(user) for user in users))
+        return edge if {node.id for node in self.rules.crossing(edge)} == set(names) else None
 
     @cached_property
     def references(self) -> tuple[Candidate, Candidate]:
@@ -196,9 +222,12 @@ class Search:
 
     def shown(self, chosen: Candidate, others: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
         """The linear cuts, the chosen one and the others, in graph order, each once."""
-        known = {one.name: one for one in (*self.linear, *others)}
+        known = {one.edge_nodes: one for one in others}
         if chosen.crossing and chosen.name not in ("cloud-only", "edge-only"):
-            known.setdefault(chosen.name, chosen)
+            known[chosen.edge_nodes] = chosen
+        # Where several outputs or dead ends are, cuts of one name can differ; the cheaper ones stand already.
+        names = {one.name for one in known.values()}
+        known |= {one.edge_nodes: one for one in self.linear if one.name not in names}
         return tuple(sorted(known.values(), key=lambda one: len(one.edge_nodes)))
 
     def _some_names(self) -> str:
