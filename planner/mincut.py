@@ -134,10 +134,9 @@ class FlowNetwork:
 
     def _solve(self, terms: Terms, known: float, first: str | None, last: str | None) -> frozenset[str] | None:
         shape, groups = self._shape, int(self.group_of.max()) + 1
-        on_edge = np.bincount(self.group_of, terms.edge, groups)
-        on_cloud = np.bincount(self.group_of, terms.cloud, groups)
         settled = self._settled(terms)
-        on_edge, on_cloud = on_edge - settled, on_cloud - settled
+        on_edge = np.bincount(self.group_of, terms.edge, groups) - settled
+        on_cloud = np.bincount(self.group_of, terms.cloud, groups) - settled
         pinned_edge = [
             self.group_of[self._position[name]] for name in (*self._forced_edge, *([first] if first else []))
         ]
