@@ -175,7 +175,7 @@ def _prices(terminal: Terminal, plan: "Plan", shown: "Sequence[Candidate]") -> N
     from planner import tables
 
     columns, rows = tables.candidates(plan, shown)
-    title = f"{plan.model.name}: predicted latency by part, ms; energy of the edge, mJ; throughput"
+    title = f"{tables.elided(plan.model.name, 30)}, predicted: latency in ms, energy of the edge in mJ"
     terminal.table(columns, rows, title=title, left=2, tight=True)
 
 
@@ -191,7 +191,8 @@ def verdict(plan: "Plan") -> list[str]:
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
     lines = [f"cut: {short(plan.cut.name)} ({chosen}{_proof(plan)}){speed}"]
     if plan.settings.top:
-        lines.append(f"best first: {', '.join(map(short, plan.settings.top))}")
+        count, first = len(plan.settings.top), ", ".join(map(short, plan.settings.top))
+        lines.append(f"best first: {first}" if len(first) < 200 else f"1 to {count}: the best cuts, best first")
     if plan.settings.pareto:
         whole = "" if plan.settings.pareto.complete else " (not all of them: the search was stopped)"
         lines.append(f"* unbeaten in latency, upload bytes and edge compute alike{whole}")

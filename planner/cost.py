@@ -27,8 +27,7 @@ MOST_MS, MOST_BYTES = 1e12, 1e18
 class CostModel:
     """Prices cuts of one network for two devices and a link.
 
-    wire: how float tensors are sent. noise: the kind that the edge will add, or None. Raises CutError where times or
-    sizes add up to more than can be compared.
+    wire: how float tensors are sent. noise: the kind that the edge will add, or None.
     """
 
     edge: DeviceProfile
@@ -37,12 +36,19 @@ class CostModel:
     wire: str = "float32"
     noise: str | None = None
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def graph(self) -> LayerGraph:
+        return self.edge.graph
+
+    def require_comparable(self) -> None:
+        """Raises CutError where times or sizes add up to more than can be told apart in floating point."""
         size_bytes = sum(
-            max(node.bytes, node.encoded_bytes or 0, node.parameter_bytes or 0) for node in self.graph.nodes
+            max(node.bytes, self.sent_bytes(node), node.parameter_bytes or 0) for node in self.graph.nodes
         )
         if size_bytes > MOST_BYTES:
-            raise CutError(f"the edge's tensors add up to {size_bytes:.3g} bytes, expected at most {MOST_BYTES:g}")
+            raise CutError(
+                f"the edge's tensors add up to {size_bytes:.3g} bytes, expected at most {MOST_BYTES:g}; check them"
+            )
         parts = {
             "the edge's times": sum(self.edge.time_ms.values()),
             "the cloud's times": sum(self.cloud.time_ms.values()),
@@ -54,10 +60,6 @@ class CostModel:
                 raise CutError(
                     f"{what} come to {time_ms:.3g} ms, expected at most {MOST_MS:g}; check the file's units"
                 )
-
-    @cached_property
-    def graph(self) -> LayerGraph:
-        return self.edge.graph
 
     def sent_bytes(self, node: Node) -> int:
         """Bytes of one tensor as it is sent: an input in its own encoding, floats as the wire has them."""

@@ -108,7 +108,7 @@ def _users(rules: CutRules, inside: frozenset[str], name: str, branch: Branch) -
         one = branch.add(f"→ {described(user, rules)}")
         for other in dict.fromkeys(graph.by_id[user].inputs):
             if other != name:
-                one.add(f"with {elided(other, 44)}, {'crosses too' if other in inside else 'from the cloud'}")
+                one.add(f"with {elided(other, 40)}, {'crosses too' if other in inside else 'from the cloud'}")
     if len(users) > MOST_CONSUMERS:
         branch.add(f"→ {len(users) - MOST_CONSUMERS} more on the cloud")
     both = [user for user in graph.consumers[name] if user in inside]
@@ -133,8 +133,8 @@ def _cloud(plan: Plan, rules: CutRules | None, root: Branch) -> None:
 def described(name: str, rules: CutRules) -> str:
     """A node with its kind and, where it is glued, to what."""
     head = rules.group[name]
-    glued = f", glued to {elided(head, 24)}" if head != name else ""
-    return f"{elided(name, 34)}  {rules.graph.by_id[name].kind}{glued}"
+    glued = f", glued to {elided(head.rpartition('.')[2], 15)}" if head != name else ""
+    return f"{elided(name, 30)}  {rules.graph.by_id[name].kind}{glued}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -54,6 +54,7 @@ def drawn(plan: Plan, kind: str) -> bytes:
         canvas = Figure(figsize=(8.0, 1.9 + 0.27 * len(bars)), layout="constrained")
         axes = canvas.add_subplot()
         _draw(axes, plan, bars)
+        canvas.legend(loc="outside lower center", ncols=len(PARTS), frameon=False)
         made = BytesIO()
         canvas.savefig(made, format=kind, metadata=dates, dpi=150)
     return made.getvalue()
@@ -98,7 +99,6 @@ def _draw(axes: "Axes", plan: Plan, bars: list[tuple[str, Predicted, bool]]) -> 
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_title(_title(plan), loc="left", fontsize=9)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14 - 0.6 / len(bars)), ncols=len(PARTS), frameon=False)
 
 
 def _title(plan: Plan) -> str:

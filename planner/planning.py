@@ -39,6 +39,7 @@ def cut(
     if wire not in WIRE_ITEMSIZE:
         raise CutError(f"--wire {wire}: expected one of {', '.join(WIRE_ITEMSIZE)}")
     cost = CostModel(edge, cloud, link, wire=wire, noise=noise)
+    cost.require_comparable()
     if objective == "energy":
         cost.powers()
     search = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))

@@ -181,7 +181,7 @@ class Search:
         for candidate in self.references:
             if candidate.name == name:
                 return candidate
-        nodes = name.split("+")
+        nodes = [name] if name in self.rules.graph else name.split("+")
         for node in nodes:
             if node not in self.rules.graph:
                 known = [*(one.name for one in self.linear), *self.rules.graph.by_id]

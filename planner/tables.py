@@ -17,9 +17,11 @@ def figure(value: float | None) -> str:
     """Three figures in at most six characters; unknown is a dash."""
     if value is None:
         return "-"
-    if value >= 99_999.5:
-        return f"{value:.1e}".replace("e+0", "e").replace("e+", "e")
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.3f}"[:5]
+    if value >= 99_999.5 or 0 < value < 0.0005:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    return f"{value:.{decimals}f}"
 
 
 def elided(name: str, width: int) -> str:
@@ -83,12 +85,16 @@ def is_chosen(plan: Plan, one: Candidate) -> bool:
 def candidates(plan: Plan, shown: Sequence[Candidate]) -> tuple[tuple[str, ...], list[Row]]:
     """Columns and rows: each candidate and both references with every objective, in at most 80 columns.
 
-    Energy is a dash where powers are unknown; the column `noise` is there where noise is priced.
+    Marks: → the chosen one, * on the Pareto front, a number its rank among the best that were asked for. Energy is a
+    dash where powers are unknown; the column `noise` is there where noise is priced.
     """
     front = plan.settings.pareto.cuts if plan.settings.pareto else ()
-    priced = [
-        ("→" if is_chosen(plan, one) else "*" if one.name in front else "", one.name, one.predicted) for one in shown
-    ]
+    ranks = {name: str(rank) for rank, name in enumerate(plan.settings.top, start=1)}
+    priced = []
+    for one in shown:
+        chosen = "→" if is_chosen(plan, one) else ""
+        mark = f"{chosen}{'*' if one.name in front else ''}{ranks.get(one.name, '')}"
+        priced.append((mark, one.name, one.predicted))
     for name, cost in (("cloud-only", plan.references.cloud_only), ("edge-only", plan.references.edge_only)):
         priced.append(("→" if plan.cut.name == name else "", name, cost))
     noisy = any(cost.noise_ms for _, _, cost in priced)
@@ -96,10 +102,10 @@ def candidates(plan: Plan, shown: Sequence[Candidate]) -> tuple[tuple[str, ...],
     columns += ["total", "mJ", "per s"]
     figures = [_figures(cost, noisy=noisy) for _, _, cost in priced]
     widths = [max(map(len, column)) for column in zip(columns[2:], *figures, strict=True)]
-    # A mark, a space between columns and one at either end of the rule.
-    room = WIDTH - 1 - sum(widths) - len(columns) - 1
+    # A space between columns and one at either end of the rule.
+    room = WIDTH - max(len(mark) for mark, _, _ in priced) - sum(widths) - len(columns) - 1
     rows = [
-        Row((mark, folded(name, room), *cells), mark=mark == "→")
+        Row((mark, folded(name, room), *cells), mark="→" in mark)
         for (mark, name, _), cells in zip(priced, figures, strict=True)
     ]
     return tuple(columns), rows
@@ -124,7 +130,7 @@ def breakpoints(plan: Plan) -> tuple[tuple[str, ...], list[Row]]:
     for letter, one in zip(letters(len(plan.breakpoints)), plan.breakpoints, strict=True):
         cells = (
             letter,
-            folded(one.cut, 32),
+            folded(one.cut, 29),
             f"{one.uplink_mbps_from:.4g}",
             f"{one.uplink_mbps_to:.4g}",
             figure(one.latency_ms_from),
