@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.constrained import Quantity
 from planner.cost import CostModel
+from planner.limits import Quantity
 from planner.mincut import Terms
 from planner.plan import Objective, Predicted
 from profiles.errors import CutError
@@ -24,6 +24,13 @@ class Sums:
     """The quantities of one cost model as terms over its graph's nodes, in the graph's order."""
 
     cost: CostModel
+
+    def on(self, cost: CostModel) -> "Sums":
+        """The same sums over another link: what does not depend on it is not computed again."""
+        made = Sums(cost)
+        kept = ("_none", "_edge_ms", "_cloud_ms", "_sent_bytes", "_reply_bytes", "_noise_ms")
+        made.__dict__.update({name: getattr(self, name) for name in kept})
+        return made
 
     @property
     def _nodes(self) -> tuple[Node, ...]:

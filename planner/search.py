@@ -8,19 +8,23 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from planner.breakpoints import Line
-from planner.constrained import Answer, Limit, Program
 from planner.cost import CostModel
 from planner.legality import CutRules
+from planner.limits import Limit
 from planner.linear import LinearCuts, linear_cuts
 from planner.mincut import FlowNetwork, Terms
 from planner.objectives import Sums, value
 from planner.plan import Candidate, CrossingTensor, Objective
 from profiles.errors import CutError, InfeasibleError
+
+if TYPE_CHECKING:
+    from planner.constrained import Answer, Program
 
 #: How many linear cuts a plan carries; beyond, the best of them.
 MOST_CANDIDATES, BEST_CANDIDATES = 64, 32
@@ -65,8 +69,15 @@ class Search:
         return self.candidate(edge)
 
     @cached_property
-    def _answer(self) -> Answer | None:
-        return Program(self.rules).best(self.sums.of(self.objective), self.limits)
+    def _program(self) -> "Program":
+        # Brings scipy.optimize, a third of a second, which most plans do without.
+        from planner.constrained import Program
+
+        return Program(self.rules)
+
+    @cached_property
+    def _answer(self) -> "Answer | None":
+        return self._program.best(self.sums.of(self.objective), self.limits)
 
     @property
     def gap(self) -> float | None:
@@ -89,7 +100,7 @@ class Search:
         terms = here.sums.latency()
         limits = tuple(limit for limit in here.limits if limit.option != "--deadline")
         if limits:
-            answer = Program(self.rules).best(terms, limits)
+            answer = self._program.best(terms, limits)
             edge = None if answer is None else answer.edge
         else:
             edge = here.least(terms)
@@ -104,8 +115,8 @@ class Search:
         link = msgspec.structs.replace(self.cost.link, uplink_mbps=mbps)
         cost = CostModel(self.cost.edge, self.cost.cloud, link, wire=self.cost.wire, noise=self.cost.noise)
         other = Search(self.rules, cost, self.objective, self.limits)
-        # The flow network and the linear cuts do not depend on the link.
-        other.__dict__.update(flow=self.flow, _linear=self._linear)
+        # The flow network, the linear cuts and most terms do not depend on the link.
+        other.__dict__.update(flow=self.flow, _linear=self._linear, sums=self.sums.on(cost))
         return other
 
     def candidate(self, edge: Iterable[str]) -> Candidate:
@@ -132,7 +143,7 @@ class Search:
 
     def top(self, count: int) -> tuple[Candidate, ...]:
         """The best `count` different cuts within the limits, best first."""
-        program, found = Program(self.rules), list[Candidate]()
+        program, found = self._program, list[Candidate]()
         wanted = self.sums.of(self.objective)
         while len(found) < count:
             answer = program.best(wanted, self.limits)
@@ -147,7 +158,7 @@ class Search:
 
         Every point found splits what is left in two: fewer bytes than it, or less edge compute than it.
         """
-        sums, program = self.sums, Program(self.rules)
+        sums, program = self.sums, self._program
         latency, upload, compute = sums.latency(), Limit.of(sums.upload_bytes()), Limit.of(sums.edge_compute())
         found: dict[tuple[float, float, float], Candidate] = {}
         waiting: list[tuple[float, float]] = [(np.inf, np.inf)]
@@ -191,7 +202,7 @@ class Search:
         if (objection := self.rules.objection(edge)) is not None:
             raise CutError(f"--at {name}: not a legal cut, {objection}; legal: {self._some_names()}")
         for limit in self.limits:
-            if not limit.admits(found := Program(self.rules).value(limit.quantity, edge)):
+            if not limit.admits(found := self._program.value(limit.quantity, edge)):
                 raise InfeasibleError(
                     f"--at {name} comes to {found:.6g} where {limit.option} is {limit.value:.6g}; relax one or leave "
                     "out --at"

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from planner.objectives import value
 from planner.plan import Candidate, Plan, Predicted
 from profiles.terminal import Row, size
 
@@ -67,6 +66,8 @@ def wrapped(line: str) -> list[str]:
 
 def worth_showing(plan: Plan, most: int = MOST_SHOWN) -> tuple[Candidate, ...]:
     """At most `most` candidates in graph order: the chosen one, those asked for by name, and the best of the rest."""
+    from planner.objectives import value
+
     front = plan.settings.pareto.cuts if plan.settings.pareto else ()
     wanted = {*plan.settings.top, *front}
 

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from legal_cuts import legal_cuts
 
-from planner.constrained import Limit, Program, Quantity
+from planner.constrained import Program
 from planner.cost import CostModel
 from planner.legality import CutRules
+from planner.limits import Limit, Quantity
 from planner.linear import linear_cuts
 from planner.mincut import FlowNetwork, Terms
 from planner.objectives import Sums
