@@ -189,7 +189,9 @@ def verdict(plan: "Plan") -> list[str]:
     if plan.settings.constraints and plan.settings.at is None:
         chosen = f"the best by {plan.objective} within the constraints"
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
-    lines = [f"cut: {short(plan.cut.name)} ({chosen}{_proof(plan)}){speed}"]
+    lines = [f"cut: {short(plan.cut.name)} ({chosen}){speed}"]
+    if (gap := plan.settings.gap) is not None:
+        lines.append(f"proved optimal (gap {gap:.2g})" if gap <= 1e-9 else f"not proved optimal (gap {gap:.2g})")
     if plan.settings.top:
         count, first = len(plan.settings.top), ", ".join(map(short, plan.settings.top))
         lines.append(f"best first: {first}" if len(first) < 200 else f"1 to {count}: the best cuts, best first")
@@ -207,11 +209,3 @@ def verdict(plan: "Plan") -> list[str]:
             "cut for what the edge cannot hold, or take it with --at edge-only"
         )
     return lines
-
-
-def _proof(plan: "Plan") -> str:
-    """How sure the optimum is, where a solver's bound says so."""
-    gap = plan.settings.gap
-    if gap is None:
-        return ""
-    return "; proved optimal (gap 0)" if gap <= 1e-9 else f"; within {100 * gap:.2g} % of the optimum (gap {gap:.2g})"

@@ -16,10 +16,10 @@ def figure(value: float | None) -> str:
     """Three figures in at most six characters; unknown is a dash."""
     if value is None:
         return "-"
-    if value >= 99_999.5 or 0 < value < 0.0005:
+    if value >= 99_999.5 or 1e-9 <= value < 0.0005:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    decimals = 0 if value >= 99.95 or value == 0 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    decimals = 0 if value >= 99.95 or value < 1e-9 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
     return f"{value:.{decimals}f}"
 
 
