@@ -72,7 +72,7 @@ class FlowNetwork:
         known: the cost of some legal cut, or any bound above the best; the tighter, the finer the scale.
         """
         best: tuple[float, int, frozenset[str]] | None = None
-        waiting: list[tuple[str | None, str | None]] = [(None, None)]
+        waiting = [(_only(self.rules.first_layers), _only(self.rules.last_layers))]
         while waiting:
             first, last = waiting.pop()
             found = self._least(terms, known, first, last)
@@ -177,6 +177,10 @@ class FlowNetwork:
         on_cloud_side[reaching] = True
         inside = ~on_cloud_side[self.group_of]
         return frozenset(node.id for node, kept in zip(self.rules.graph.nodes, inside, strict=True) if kept)
+
+
+def _only(layers: tuple[str, ...]) -> str | None:
+    return layers[0] if len(layers) == 1 else None
 
 
 @dataclass(frozen=True)
