@@ -78,7 +78,8 @@ def _draw(axes: "Axes", plan: Plan, bars: list[tuple[str, Predicted, bool]]) -> 
     for field, label, colour in PARTS:
         parts = [getattr(price, field) for _, price, _ in bars]
         if any(parts):
-            axes.barh(places, parts, left=done, height=0.72, color=colour, label=label, linewidth=0)
+            shown = [max(min(part, longest - before), 0.0) for before, part in zip(done, parts, strict=True)]
+            axes.barh(places, shown, left=done, height=0.72, color=colour, label=label, linewidth=0)
             done = [before + part for before, part in zip(done, parts, strict=True)]
     for place, total, (_, _, chosen) in zip(places, totals, bars, strict=True):
         text = (
