@@ -150,7 +150,8 @@ class Program:
     def _row(self, limit: Limit) -> LinearConstraint:
         terms = limit.quantity.terms
         weights, value = self._weights(terms), limit.value - terms.constant - float(terms.cloud.sum())
-        scale = abs(value) or 1.0
+        # A limit that comes near nothing must not blow its weights up.
+        scale = max(abs(value), 1e-6 * float(np.abs(weights).max())) or 1.0
         weights = weights / scale
         if not limit.least and value >= 0 and weights.min() >= 0:
             # What alone breaks the limit breaks it as surely at twice its size.

@@ -78,10 +78,7 @@ def test_the_program_is_exact_under_limits(pair: Pair, link: LinkProfile, data: 
             limits.append(Limit("--some", Quantity(terms), flow.cost(terms, some), least))
 
     def meets(edge: frozenset[str]) -> bool:
-        values = [(flow.cost(limit.quantity.terms, edge), limit) for limit in limits]
-        return all(
-            found >= limit.value - 1e-6 if limit.least else found <= limit.value + 1e-6 for found, limit in values
-        )
+        return all(limit.admits(flow.cost(limit.quantity.terms, edge)) for limit in limits)
 
     allowed = [edge for edge in cuts if meets(edge)]
     for objective in (sums.latency(), sums.busy()):
