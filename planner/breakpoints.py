@@ -38,8 +38,12 @@ def breakpoints(
     # `lines` run from small s, which is high bandwidth; the segments run from low bandwidth to high.
     ends = [highest_mbps, *(1 / until for _, until in lines[:-1]), lowest_mbps]
     return tuple(
-        Breakpoint(ends[index + 1], ends[index], line.cut) for index, (line, _) in reversed(list(enumerate(lines)))
+        _segment(line, ends[index + 1], ends[index]) for index, (line, _) in reversed(list(enumerate(lines)))
     )
+
+
+def _segment(line: Line, from_mbps: float, to_mbps: float) -> Breakpoint:
+    return Breakpoint(from_mbps, to_mbps, line.cut, max(line.at(1 / from_mbps), 0.0), max(line.at(1 / to_mbps), 0.0))
 
 
 def _envelope(

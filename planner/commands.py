@@ -1,20 +1,22 @@
-"""plan cut."""
+"""plan cut, plan show."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from profiles.commands import Json
-from profiles.terminal import Row, Terminal, ms, size
+from profiles.terminal import Terminal, ms
 
 if TYPE_CHECKING:
-    from planner.plan import Plan, Predicted
+    from planner.plan import Candidate, Plan
 
 
 def register(app: typer.Typer) -> None:
     app.command("cut", rich_help_panel="Plan")(cut)
+    app.command("show", rich_help_panel="Plan")(show)
 
 
 def _limit(text: str) -> Any:
@@ -45,6 +47,7 @@ def cut(
     pin_cloud: Annotated[list[str] | None, _limit("A node that goes to the cloud.")] = None,
     forbid: Annotated[list[str] | None, _limit("A node whose tensor never crosses.")] = None,
     public_input: Annotated[list[str] | None, _limit("An input that may cross as it is.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the candidates: .svg, .png or .pdf.")] = None,
     json: Json = False,
 ) -> None:
     """Choose where to cut: the best by an objective over all legal cuts.
@@ -55,7 +58,7 @@ def cut(
 
     Example: plan cut edge.json cloud.json --link lte --max-upload 20kB --min-depth 3 --top 5
     """
-    from planner import planning
+    from planner import picture, planning
     from planner.constraints import Constraints
     from planner.plan import Objective
     from profiles import artifact, device
@@ -67,6 +70,8 @@ def cut(
     chosen = next((one for one in get_args(Objective) if one == objective), None)
     if chosen is None:
         raise PlanError(f"--objective {objective}: expected one of {', '.join(get_args(Objective))}")
+    if plot is not None:
+        picture.require(plot)
     terminal = Terminal(json=json)
     made = planning.cut(
         device.read(edge),
@@ -92,10 +97,44 @@ def cut(
     )
     if out is not None:
         artifact.write(out, made)
-    show(terminal, made)
-    if out is not None:
-        terminal.say(f"written: {out}")
+    if plot is not None:
+        picture.write(plot, made)
+    report(terminal, made, out=out)
+    for written in filter(None, (out, plot)):
+        terminal.say(f"written: {written}")
     terminal.document(artifact.encode(made))
+
+
+def show(
+    plan: Annotated[Path, typer.Argument(help="The plan.")],
+    profile: Annotated[
+        Path | None, typer.Option(help="A profile the plan was made from: draws kinds and neighbours too.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a plan: the graph around the cut as a tree, what crosses, what it costs.
+
+    Example: plan show plan.json
+
+    Example: plan show plan.json --profile edge.json
+    """
+    from planner import neighbourhood, tables
+    from planner import plan as plans
+    from profiles import artifact, device
+
+    terminal = Terminal(json=json)
+    planned = plans.read(plan)
+    graph = None
+    if profile is not None:
+        graph = neighbourhood.require_profile_of(planned, device.read(profile), origin=str(profile))
+    terminal.tree(neighbourhood.tree(planned, graph))
+    terminal.say(f"link: {planned.link.label}")
+    _prices(terminal, planned, [one for one in planned.candidates if tables.is_chosen(planned, one)])
+    for line in tables.paragraphs(verdict(planned)):
+        terminal.say(line)
+    if graph is None:
+        terminal.say("--profile FILE, one that the plan was made from, draws kinds and neighbours too")
+    terminal.document(artifact.encode(planned))
 
 
 def size_bytes(option: str, text: str | None) -> int | None:
@@ -111,35 +150,51 @@ def size_bytes(option: str, text: str | None) -> int | None:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
-def show(terminal: Terminal, plan: "Plan") -> None:
+def report(terminal: Terminal, plan: "Plan", *, out: Path | None) -> None:
     """Candidates with the chosen one marked, references, breakpoints, and what follows in words."""
-    front = plan.settings.pareto.cuts if plan.settings.pareto else ()
-    rows = [
-        _row(one.name, one.predicted, chosen=one.name == plan.cut.name, front=one.name in front)
-        for one in plan.candidates
-    ]
-    rows.append(_row("cloud-only", plan.references.cloud_only, chosen=plan.cut.name == "cloud-only"))
-    rows.append(_row("edge-only", plan.references.edge_only, chosen=plan.cut.name == "edge-only"))
+    from planner import curve, tables
+    from profiles.link import presets
+
     terminal.say(f"edge:  {plan.edge.label}")
     terminal.say(f"cloud: {plan.cloud.label}")
     terminal.say(f"link:  {plan.link.label}")
-    columns = ("", "cut after", "sends", "edge", "noise", "uplink", "cloud", "downlink", "total ms")
-    terminal.table(columns, rows, title=f"{plan.model.name}: predicted latency, ms", left=2)
-    for segment in plan.breakpoints:
-        low, high = segment.uplink_mbps_from, segment.uplink_mbps_to
-        terminal.say(f"uplink {low:.4g} to {high:.4g} Mbps: best cut after {segment.cut}")
-    for line in verdict(plan):
+    shown = tables.worth_showing(plan)
+    _prices(terminal, plan, shown)
+    if len(shown) < len(plan.candidates):
+        where = f"stand in {out}" if out is not None else "are printed with --json"
+        terminal.say(f"{len(plan.candidates) - len(shown)} more candidates {where}")
+    columns, rows = tables.breakpoints(plan)
+    terminal.table(columns, rows, title="best cut by uplink bandwidth, the rest of the link held fixed", left=2)
+    for line in curve.drawn(plan, {name: one.uplink_mbps for name, one in presets().items()}):
         terminal.say(line)
+    for line in tables.paragraphs(verdict(plan)):
+        terminal.say(line)
+
+
+def _prices(terminal: Terminal, plan: "Plan", shown: "Sequence[Candidate]") -> None:
+    from planner import tables
+
+    columns, rows = tables.candidates(plan, shown)
+    title = f"{tables.elided(plan.model.name, 30)}, predicted: latency in ms, energy of the edge in mJ"
+    terminal.table(columns, rows, title=title, left=2, tight=True)
 
 
 def verdict(plan: "Plan") -> list[str]:
     """What the figures mean, in words."""
+    from planner.tables import short
+
     total, cloud_only = plan.predicted.total_ms, plan.references.cloud_only.total_ms
     edge_only = plan.references.edge_only.total_ms
     chosen = f"the best of all legal cuts by {plan.objective}" if plan.settings.at is None else "your own"
-    lines = [f"cut: {plan.cut.name} ({chosen}), {cloud_only / total:.2f}× the speed of cloud-only"]
+    if plan.settings.constraints and plan.settings.at is None:
+        chosen = f"the best by {plan.objective} within the constraints"
+    speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
+    lines = [f"cut: {short(plan.cut.name)} ({chosen}){speed}"]
+    if (gap := plan.settings.gap) is not None:
+        lines.append(f"proved optimal (gap {gap:.2g})" if gap <= 1e-9 else f"not proved optimal (gap {gap:.2g})")
     if plan.settings.top:
-        lines.append(f"best first: {', '.join(plan.settings.top)}")
+        count, first = len(plan.settings.top), ", ".join(map(short, plan.settings.top))
+        lines.append(f"best first: {first}" if len(first) < 200 else f"1 to {count}: the best cuts, best first")
     if plan.settings.pareto:
         whole = "" if plan.settings.pareto.complete else " (not all of them: the search was stopped)"
         lines.append(f"* unbeaten in latency, upload bytes and edge compute alike{whole}")
@@ -154,8 +209,3 @@ def verdict(plan: "Plan") -> list[str]:
             "cut for what the edge cannot hold, or take it with --at edge-only"
         )
     return lines
-
-
-def _row(name: str, cost: "Predicted", *, chosen: bool, front: bool = False) -> Row:
-    parts = (cost.edge_ms, cost.noise_ms, cost.uplink_ms, cost.cloud_ms, cost.downlink_ms, cost.total_ms)
-    return Row(("→" if chosen else "*" if front else "", name, size(cost.upload_bytes), *map(ms, parts)), mark=chosen)

@@ -4,10 +4,13 @@ One binary variable x a glued group (1: on the edge), one y a tensor (1: it cros
 Closure: x_consumer ≤ x_producer. A tensor crosses where its producer is on the edge and a consumer is not:
 y ≥ x_producer − x_consumer, for each consumer, so it is counted once. A tensor that never crosses: x_producer ≤
 x_consumer. The rest are sums over x and y.
+
+HiGHS' tolerances are absolute (10⁻⁶ in rows and in the gap), so objectives and limits are scaled to one size before
+they are asked; a cut found within a tolerance but beyond a limit is excluded, and the question asked again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,37 +19,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array, vstack
 
 from planner.legality import CutRules
+from planner.limits import ROUNDING, Limit, Quantity
 from planner.mincut import Terms
+from profiles.errors import CutError
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """Something that adds up over a cut and that a constraint may limit: terms, or bytes of memory."""
-
-    terms: Terms
-    #: What is alive at one node beside what adds up (its input and output tensors); None where nothing is.
-    peak: Floats | None = None
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A quantity at most (or, with `least`, at least) a value. option: how the user said it."""
-
-    option: str
-    quantity: Quantity
-    value: float
-    least: bool = False
-
-    @classmethod
-    def of(cls, terms: Terms) -> "Limit":
-        """A limit without an option, its value to be set."""
-        return cls("", Quantity(terms), np.inf)
-
-    def at(self, value: float) -> "Limit":
-        """The same limit at another value."""
-        return Limit(self.option, self.quantity, value, self.least)
+#: What the largest weight of an objective is scaled to: an absolute gap of 10⁻⁶ is then 10⁻¹² of it.
+LARGEST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True)
@@ -62,11 +41,12 @@ class Answer:
 class Program:
     """The variables and legality of one graph; objectives and limits come with each question.
 
-    excluded: cuts that may not be found again.
+    excluded: cuts that may not be found again. known: cuts whose crossing tensors may not be found again.
     """
 
     rules: CutRules
-    excluded: tuple[frozenset[str], ...] = field(default=())
+    excluded: tuple[frozenset[str], ...] = ()
+    known: tuple[frozenset[str], ...] = ()
 
     @cached_property
     def _names(self) -> list[str]:
@@ -90,22 +70,26 @@ class Program:
         """The legal cut that meets all limits at least cost; several objectives: the least largest of them;
         a quantity with a peak: the least of what stays and the most that is alive.
 
-        None where no legal cut meets the limits.
+        None where no legal cut meets the limits. Raises CutError where the solver gives up.
         """
         if self.rules.forced_edge & self.rules.forced_cloud:
             return None
+        program = self
+        while (found := program._solve(objective, limits)) is not None:
+            edge, gap = found
+            if all(limit.admits(self.value(limit.quantity, edge)) for limit in limits):
+                return Answer(edge, self._cost(objective, edge), gap)
+            program = Program(self.rules, (*program.excluded, edge), self.known)
+        return None
+
+    def _solve(
+        self, objective: Terms | Sequence[Terms] | Quantity, limits: Sequence[Limit]
+    ) -> tuple[frozenset[str], float] | None:
+        """One question to HiGHS: the edge's nodes and the optimality gap."""
         rows = list(self._legality) + [self._row(limit) for limit in limits]
         rows += [row for limit in limits for row in self._peak(limit)]
-        if isinstance(objective, Quantity):
-            rows += self._peak(Limit("", objective, 0.0), below_bottleneck=True)
-            weights, constant = np.zeros(self._size), 0.0
-            weights[-1] = 1.0
-        elif isinstance(objective, Terms):
-            weights, constant = self._weights(objective), objective.constant + float(objective.cloud.sum())
-        else:
-            rows += [self._below_bottleneck(terms) for terms in objective]
-            weights, constant = np.zeros(self._size), 0.0
-            weights[-1] = 1.0
+        weights, more = self._asked(objective)
+        rows += more
         matrix = vstack([row.A for row in rows], format="csr")
         low = np.concatenate([np.broadcast_to(row.lb, row.A.shape[0]) for row in rows])
         high = np.concatenate([np.broadcast_to(row.ub, row.A.shape[0]) for row in rows])
@@ -117,15 +101,44 @@ class Program:
             options={"mip_rel_gap": 0.0},
         )
         if found.x is None:
+            if found.status != 2:  # not "infeasible"
+                raise CutError(
+                    f"the solver gave up ({found.message}); check the profiles' units, or drop a constraint"
+                )
             return None
         inside = np.rint(found.x[: self._groups]).astype(bool)[self._group]
         edge = frozenset(name for name, kept in zip(self._names, inside, strict=True) if kept)
-        gap = float(found.mip_gap) if found.mip_gap is not None else 0.0
-        return Answer(edge, float(found.fun) + constant, gap)
+        return edge, float(found.mip_gap) if found.mip_gap is not None else 0.0
+
+    def _asked(self, objective: Terms | Sequence[Terms] | Quantity) -> tuple[Floats, list[LinearConstraint]]:
+        """An objective as weights of the variables, scaled, and the rows that a bottleneck needs."""
+        bottleneck = np.zeros(self._size)
+        bottleneck[-1] = 1.0
+        if isinstance(objective, Quantity):
+            return bottleneck, self._peak(Limit("", objective, 0.0), below_bottleneck=True)
+        if isinstance(objective, Terms):
+            weights = self._weights(objective)
+            return weights * _scale(weights), []
+        scale = _scale(np.concatenate([self._weights(terms) for terms in objective]))
+        return bottleneck, [self._below_bottleneck(terms, scale) for terms in objective]
+
+    def value(self, quantity: Quantity | Terms, edge: frozenset[str]) -> float:
+        """A quantity of a cut, summed in floating point."""
+        terms = quantity if isinstance(quantity, Terms) else quantity.terms
+        inside = np.array([name in edge for name in self._names])
+        sent = frozenset(node.id for node in self.rules.crossing(edge))
+        crossing = np.array([name in sent for name in self._names])
+        total = terms.edge[inside].sum() + terms.cloud[~inside].sum() + terms.cross[crossing].sum() + terms.constant
+        peak = None if isinstance(quantity, Terms) else quantity.peak
+        return float(total + (0.0 if peak is None else peak[inside].max(initial=0.0)))
+
+    def _cost(self, objective: Terms | Sequence[Terms] | Quantity, edge: frozenset[str]) -> float:
+        parts = (objective,) if isinstance(objective, Terms | Quantity) else objective
+        return max(self.value(part, edge) for part in parts)
 
     def without(self, cut: frozenset[str]) -> "Program":
-        """The same program, in which this cut is not found again."""
-        return Program(self.rules, (*self.excluded, cut))
+        """The same program, in which no cut that sends what this one sends is found again."""
+        return Program(self.rules, self.excluded, (*self.known, cut))
 
     def _weights(self, terms: Terms) -> Floats:
         """A sum over a cut as weights of the variables, less its constant."""
@@ -136,11 +149,16 @@ class Program:
 
     def _row(self, limit: Limit) -> LinearConstraint:
         terms = limit.quantity.terms
-        value = limit.value - terms.constant - float(terms.cloud.sum())
-        # Room for rounding in sums; far below what a figure's last digit shows.
-        slack = 1e-9 * max(1.0, abs(limit.value))
-        low, high = (value - slack, np.inf) if limit.least else (-np.inf, value + slack)
-        return LinearConstraint(csr_array(self._weights(terms)[None]), low, high)
+        weights, value = self._weights(terms), limit.value - terms.constant - float(terms.cloud.sum())
+        # A limit that comes near nothing must not blow its weights up.
+        scale = max(abs(value), 1e-6 * float(np.abs(weights).max())) or 1.0
+        weights = weights / scale
+        if not limit.least and value >= 0 and weights.min() >= 0:
+            # What alone breaks the limit breaks it as surely at twice its size.
+            weights = np.minimum(weights, 2.0)
+        slack = ROUNDING * max(1.0, abs(limit.value)) / scale
+        low, high = (value / scale - slack, np.inf) if limit.least else (-np.inf, value / scale + slack)
+        return LinearConstraint(csr_array(weights[None]), low, high)
 
     def _peak(self, limit: Limit, *, below_bottleneck: bool = False) -> list[LinearConstraint]:
         """What stays (a variable of its own) and what is alive at any one node of the edge: a row a node."""
@@ -155,10 +173,11 @@ class Program:
             columns.append((-np.ones(len(alive)), np.full(len(alive), self._size - 1)))
         return [LinearConstraint(csr_array(stays[None]), 0.0, 0.0), self._sums(columns, high=limit.value)]
 
-    def _below_bottleneck(self, terms: Terms) -> LinearConstraint:
-        weights = self._weights(terms)
+    def _below_bottleneck(self, terms: Terms, scale: float) -> LinearConstraint:
+        weights = self._weights(terms) * scale
         weights[-1] = -1.0
-        return LinearConstraint(csr_array(weights[None]), -np.inf, -terms.constant - float(terms.cloud.sum()))
+        constant = (terms.constant + float(terms.cloud.sum())) * scale
+        return LinearConstraint(csr_array(weights[None]), -np.inf, -constant)
 
     @cached_property
     def _bounds(self) -> Bounds:
@@ -190,7 +209,31 @@ class Program:
         counted[: self._groups] = np.bincount(self._group, layers, self._groups)
         rows.append(LinearConstraint(csr_array(counted[None]), 1, layers.sum() - 1))
         rows += [self._not_again(cut) for cut in self.excluded]
+        if self.known:
+            rows += self._exact_crossing(tails, producers, consumers)
+            rows += [self._other_tensors(cut, np.unique(tails)) for cut in self.known]
         return tuple(row for row in rows if row.A.shape[0])
+
+    def _exact_crossing(
+        self, tails: NDArray[np.int64], producers: NDArray[np.int64], consumers: NDArray[np.int64]
+    ) -> list[LinearConstraint]:
+        """y no larger than it must be: at most x_producer, and at most the consumers that are on the cloud."""
+        sent, first, row = np.unique(tails, return_index=True, return_inverse=True)
+        users = np.bincount(row)
+        rows = np.concatenate([np.arange(len(sent)), row])
+        places = np.concatenate([self._groups + sent, consumers])
+        matrix = coo_array((np.ones(len(rows)), (rows, places)), shape=(len(sent), self._size))
+        return [
+            self._sums([(1.0, self._groups + sent), (-1.0, producers[first])], high=0.0),
+            LinearConstraint(csr_array(matrix), -np.inf, users),
+        ]
+
+    def _other_tensors(self, cut: frozenset[str], tails: NDArray[np.int64]) -> LinearConstraint:
+        """At least one tensor crosses that does not here, or the other way round. tails: those that can."""
+        sent = frozenset(node.id for node in self.rules.crossing(cut))
+        weights = np.zeros(self._size)
+        weights[self._groups + tails] = [-1.0 if self._names[index] in sent else 1.0 for index in tails]
+        return LinearConstraint(csr_array(weights[None]), 1 - len(sent), np.inf)
 
     def _sums(self, columns: Sequence[tuple[float | Floats, NDArray[np.int64]]], *, high: float) -> LinearConstraint:
         """A row for each entry: the sum of weight × variable over the columns, at most `high`."""
@@ -209,3 +252,9 @@ class Program:
         weights = np.zeros(self._size)
         weights[: self._groups] = np.where(inside, -1.0, 1.0)
         return LinearConstraint(csr_array(weights[None]), 1 - inside.sum(), np.inf)
+
+
+def _scale(weights: Floats) -> float:
+    """What brings the largest weight to a size that the solver's absolute tolerances suit."""
+    largest = float(np.abs(weights).max(initial=0.0))
+    return LARGEST_WEIGHT / largest if largest > 0 else 1.0

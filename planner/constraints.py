@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.constrained import Limit, Program, Quantity
 from planner.cost import CostModel
 from planner.legality import CutRules
+from planner.limits import Limit, Quantity
 from planner.mincut import FlowNetwork, Terms
 from planner.objectives import Sums
 from profiles.errors import CutError, InfeasibleError
@@ -55,6 +55,8 @@ class Constraints:
 
 def explain(constraints: Constraints, cost: CostModel) -> InfeasibleError:
     """Nothing meets all constraints: which single one, relaxed to what value, would make a cut possible."""
+    from planner.constrained import Program
+
     rules, limits = constraints.rules(cost.graph), constraints.limits(cost)
     ways = []
     for index, limit in enumerate(limits):
@@ -78,6 +80,8 @@ def explain(constraints: Constraints, cost: CostModel) -> InfeasibleError:
 
 def _best_value(rules: CutRules, limit: Limit, others: tuple[Limit, ...]) -> float | None:
     """The least (or most) of a limit's quantity that the other constraints allow."""
+    from planner.constrained import Program
+
     quantity, program = limit.quantity, Program(rules)
     if quantity.peak is not None:
         answer = program.best(quantity, others)

@@ -8,7 +8,7 @@ client would, not as float32.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import fsum, prod
 
 import msgspec
 
@@ -18,6 +18,9 @@ from profiles.device import DeviceProfile
 from profiles.errors import CutError
 from profiles.graph import LayerGraph, Node
 from profiles.link import LinkProfile
+
+#: Beyond these, 30 years and an exabyte, floating point loses what is being compared: the units are wrong.
+MOST_MS, MOST_BYTES = 1e12, 1e18
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,27 @@ class CostModel:
     @cached_property
     def graph(self) -> LayerGraph:
         return self.edge.graph
+
+    def require_comparable(self) -> None:
+        """Raises CutError where times or sizes add up to more than can be told apart in floating point."""
+        size_bytes = sum(
+            max(node.bytes, self.sent_bytes(node), node.parameter_bytes or 0) for node in self.graph.nodes
+        )
+        if size_bytes > MOST_BYTES:
+            raise CutError(
+                f"the edge's tensors add up to {size_bytes:.3g} bytes, expected at most {MOST_BYTES:g}; check them"
+            )
+        parts = {
+            "the edge's times": sum(self.edge.time_ms.values()),
+            "the cloud's times": sum(self.cloud.time_ms.values()),
+            f"link {self.link.name}: sending all tensors": self.link.uplink_ms(size_bytes=size_bytes)
+            + self.link.downlink_ms(size_bytes=size_bytes),
+        }
+        for what, time_ms in parts.items():
+            if not time_ms <= MOST_MS:
+                raise CutError(
+                    f"{what} come to {time_ms:.3g} ms, expected at most {MOST_MS:g}; check the file's units"
+                )
 
     def sent_bytes(self, node: Node) -> int:
         """Bytes of one tensor as it is sent: an input in its own encoding, floats as the wire has them."""
@@ -61,10 +85,12 @@ class CostModel:
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""
         inside, sent = frozenset(edge_nodes), tuple(crossing)
+        # `fsum` gives one sum for any order of its terms, which a set's is not.
         return self._predicted(
-            edge_ms=sum(self.edge.time_ms[name] for name in inside),
+            edge_ms=fsum(self.edge.time_ms[name] for name in inside),
             noise_ms=self.noise_ms(sent),
-            cloud_ms=sum(time for name, time in self.cloud.time_ms.items() if name not in inside),
+            cloud_ms=self.cloud.start_ms
+            + fsum(time for name, time in self.cloud.time_ms.items() if name not in inside),
             upload_bytes=self.upload_bytes(sent),
             reply_bytes=sum(node.bytes for node in self.graph.outputs if node.id not in inside),
             edge_memory_bytes=self.memory_bytes(inside),
@@ -72,7 +98,7 @@ class CostModel:
 
     def edge_only(self) -> Predicted:
         """Everything on the edge; nothing is sent, nothing waited for."""
-        time_ms = sum(self.edge.time_ms.values())
+        time_ms = fsum(self.edge.time_ms.values())
         power = self.edge.device.power_mw
         return Predicted(
             edge_ms=time_ms,
@@ -92,7 +118,7 @@ class CostModel:
         return self._predicted(
             edge_ms=0.0,
             noise_ms=0.0,
-            cloud_ms=sum(self.cloud.time_ms.values()),
+            cloud_ms=fsum(self.cloud.time_ms.values()),
             upload_bytes=self.upload_bytes(self.graph.inputs),
             reply_bytes=sum(node.bytes for node in self.graph.outputs),
             edge_memory_bytes=0,

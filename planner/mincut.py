@@ -3,8 +3,9 @@
 Source side = edge. Arc s→v costs v's cloud time (v not on the source side pays it), v→t its edge time. A tensor with
 several consumers gets a vertex of its own, so that it is paid once: producer → tensor costs sending it, tensor →
 consumer is infinite. Infinite arcs consumer → producer keep the edge side closed; infinite arcs producer → consumer
-keep a tensor from crossing. Glued nodes are one vertex. "A layer on the cloud" is a disjunction: one minimum cut for
-each last layer, pinned to the cloud, and the best of them; likewise for the edge where nothing forces one there.
+keep a tensor from crossing. Glued nodes are one vertex. "A layer on the cloud" is a disjunction: where
+the least cut of all has none there, one minimum cut for each last layer, pinned to the cloud, and the best of them;
+likewise for the edge where nothing forces one there.
 
 SciPy's capacities are 32-bit, and a larger one silently gives nonsense: costs are scaled so that the best known cost
 is about 2^30, what exceeds it is clipped, and the answer is priced anew in floating point. Rounding moves a cut's
@@ -26,6 +27,10 @@ from planner.legality import CutRules
 Floats = NDArray[np.float64]
 #: Twice this still fits 32 bits: a residual is the capacity of an arc and of its opposite together.
 LARGEST_CAPACITY = 2**30 - 1
+#: A cut below this part of the best known cost is looked for again, on its own scale.
+COARSE = 2**-10
+#: Stands for no cost at all; its inverse is still a number.
+TINY = 1e-200
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,36 @@ class FlowNetwork:
         known: the cost of some legal cut, or any bound above the best; the tighter, the finer the scale.
         """
         best: tuple[float, int, frozenset[str]] | None = None
-        for first in self._alternatives(self.rules.first_layers, self._forced_edge):
-            for last in self._alternatives(self.rules.last_layers, self._forced_cloud):
-                found = self._solve(terms, known, first, last)
-                if found is not None:
-                    ranked = (self.cost(terms, found), -len(found), found)
-                    best = ranked if best is None or ranked[:2] < best[:2] else best
+        waiting = [(_only(self.rules.first_layers), _only(self.rules.last_layers))]
+        while waiting:
+            first, last = waiting.pop()
+            found = self._least(terms, known, first, last)
+            if found is None:
+                continue
+            # Without the pins that are still to come a cut only costs less: none below can be better than this.
+            ranked = (self.cost(terms, found), -len(found), found)
+            if best is not None and ranked[0] > best[0]:
+                continue
+            if first is None and found.isdisjoint(self._layers):
+                waiting += [(one, last) for one in self.rules.first_layers]
+            elif last is None and found.issuperset(self._layers):
+                waiting += [(first, one) for one in self.rules.last_layers]
+            elif best is None or ranked[:2] < best[:2]:
+                best, known = ranked, min(known, ranked[0])
         return None if best is None else best[2]
+
+    def _least(self, terms: Terms, known: float, first: str | None, last: str | None) -> frozenset[str] | None:
+        """The least cut under these pins; asked again at a finer scale where it proves far below what was known."""
+        found = self._solve(terms, known, first, last)
+        while found is not None:
+            settled = terms.constant + float(self._settled(terms).sum())
+            cost = self.cost(terms, found)
+            if cost - settled > COARSE * (known - settled):
+                break
+            known, found = cost, self._solve(terms, cost, first, last) or found
+            if cost <= settled:
+                break
+        return found
 
     def cost(self, terms: Terms, edge: Iterable[str]) -> float:
         """A cut's cost, in floating point."""
@@ -93,26 +121,31 @@ class FlowNetwork:
     def _forced_cloud(self) -> frozenset[str]:
         return self.rules.forced_cloud
 
-    @staticmethod
-    def _alternatives(layers: tuple[str, ...], forced: frozenset[str]) -> list[str | None]:
-        """Nodes of which one must be pinned, tried in turn; nothing to try where one is forced already."""
-        return [None] if forced.intersection(layers) else list(layers)
+    @cached_property
+    def _layers(self) -> frozenset[str]:
+        return frozenset(node.id for node in self.rules.graph.nodes if node.computational)
+
+    def _settled(self, terms: Terms) -> Floats:
+        """What each group costs on either side: no question, and without it the scale is finer."""
+        groups = int(self.group_of.max()) + 1
+        return np.minimum(
+            np.bincount(self.group_of, terms.edge, groups), np.bincount(self.group_of, terms.cloud, groups)
+        )
 
     def _solve(self, terms: Terms, known: float, first: str | None, last: str | None) -> frozenset[str] | None:
         shape, groups = self._shape, int(self.group_of.max()) + 1
-        on_edge = np.bincount(self.group_of, terms.edge, groups)
-        on_cloud = np.bincount(self.group_of, terms.cloud, groups)
-        # What a node costs on either side is no question; without it the scale is finer.
-        settled = np.minimum(on_edge, on_cloud)
-        on_edge, on_cloud = on_edge - settled, on_cloud - settled
+        settled = self._settled(terms)
+        on_edge = np.bincount(self.group_of, terms.edge, groups) - settled
+        on_cloud = np.bincount(self.group_of, terms.cloud, groups) - settled
         pinned_edge = [
             self.group_of[self._position[name]] for name in (*self._forced_edge, *([first] if first else []))
         ]
         pinned_cloud = [
             self.group_of[self._position[name]] for name in (*self._forced_cloud, *([last] if last else []))
         ]
-        bound = max(known - terms.constant - float(settled.sum()), 0.0)
-        scale = (LARGEST_CAPACITY - 1) / 1.01 / bound if bound > 0 else 1.0
+        # Where the bound is nothing, rounding aside, whatever costs anything is beyond it.
+        bound = max(known - terms.constant - float(settled.sum()), 1e-15 * known, TINY)
+        scale = (LARGEST_CAPACITY - 1) / 1.01 / bound
 
         def capacity(costs: NDArray[Any]) -> NDArray[np.int32]:
             return np.minimum(np.rint(costs * scale), LARGEST_CAPACITY).astype(np.int32)
@@ -144,6 +177,10 @@ class FlowNetwork:
         on_cloud_side[reaching] = True
         inside = ~on_cloud_side[self.group_of]
         return frozenset(node.id for node, kept in zip(self.rules.graph.nodes, inside, strict=True) if kept)
+
+
+def _only(layers: tuple[str, ...]) -> str | None:
+    return layers[0] if len(layers) == 1 else None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.constrained import Quantity
 from planner.cost import CostModel
+from planner.limits import Quantity
 from planner.mincut import Terms
 from planner.plan import Objective, Predicted
 from profiles.errors import CutError
@@ -24,6 +24,13 @@ class Sums:
     """The quantities of one cost model as terms over its graph's nodes, in the graph's order."""
 
     cost: CostModel
+
+    def on(self, cost: CostModel) -> "Sums":
+        """The same sums over another link: what does not depend on it is not computed again."""
+        made = Sums(cost)
+        kept = ("_none", "_edge_ms", "_cloud_ms", "_sent_bytes", "_reply_bytes", "_noise_ms")
+        made.__dict__.update({name: getattr(self, name) for name in kept})
+        return made
 
     @property
     def _nodes(self) -> tuple[Node, ...]:
@@ -57,7 +64,7 @@ class Sums:
         link = self.cost.link
         uplink_ms = 8 * self._sent_bytes / (1000 * link.uplink_mbps)
         downlink_ms = 8 * self._reply_bytes / (1000 * link.downlink_mbps)
-        constant = link.rtt_ms + 2 * link.overhead_ms
+        constant = self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms
         return Terms(self._edge_ms, self._cloud_ms + downlink_ms, uplink_ms + self._noise_ms, constant)
 
     def energy(self) -> Terms:
@@ -67,7 +74,7 @@ class Sums:
             edge=power.busy * self._edge_ms / 1000,
             cloud=(power.idle * self._cloud_ms + power.per_byte_down * self._reply_bytes) / 1000,
             cross=(power.busy * self._noise_ms + power.per_byte_up * self._sent_bytes) / 1000,
-            constant=power.idle * (link.rtt_ms + 2 * link.overhead_ms) / 1000,
+            constant=power.idle * (self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms) / 1000,
         )
 
     def edge_compute(self) -> Terms:
@@ -79,7 +86,7 @@ class Sums:
         return (
             Terms(self._edge_ms, self._none, self._noise_ms),
             Terms(self._none, self._none, 8 * self._sent_bytes / (1000 * link.uplink_mbps), link.overhead_ms),
-            Terms(self._none, self._cloud_ms, self._none),
+            Terms(self._none, self._cloud_ms, self._none, self.cost.cloud.start_ms),
             Terms(self._none, 8 * self._reply_bytes / (1000 * link.downlink_mbps), self._none, link.overhead_ms),
         )
 

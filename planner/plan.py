@@ -67,12 +67,17 @@ class References(msgspec.Struct, frozen=True):
     edge_only: Predicted
 
 
-class Breakpoint(msgspec.Struct, frozen=True):
-    """From one uplink bandwidth to another (Mbps, downlink held fixed) this cut is the best."""
+class Breakpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From one uplink bandwidth to another (Mbps, downlink held fixed) this cut is the best.
+
+    latency_ms_from, latency_ms_to: its latency there; linear in 1 / bandwidth in between.
+    """
 
     uplink_mbps_from: NonNegative
     uplink_mbps_to: NonNegative
     cut: str
+    latency_ms_from: NonNegative | None = None
+    latency_ms_to: NonNegative | None = None
 
 
 class PlannedDevice(DeviceFacts, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,7 +97,11 @@ class ParetoFront(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was asked of the planner. top: names of the best cuts, best first, where several were asked for."""
+    """What was asked of the planner. top: names of the best cuts, best first, where several were asked for.
+
+    gap: relative distance of the chosen cut's cost from the solver's proven bound, where a mixed-integer program
+    chose it; 0 is proved optimal.
+    """
 
     wire: Wire = "float32"
     noise: str | None = None
@@ -102,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     constraints: dict[str, Any] = {}
     top: tuple[str, ...] = ()
     pareto: ParetoFront | None = None
+    gap: NonNegative | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):

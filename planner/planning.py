@@ -41,11 +41,13 @@ def cut(
     if wire not in WIRE_ITEMSIZE:
         raise CutError(f"--wire {wire}: expected one of {', '.join(WIRE_ITEMSIZE)}")
     cost = CostModel(edge, cloud, link, wire=wire, noise=noise)
+    cost.require_comparable()
     if objective == "energy":
         cost.powers()
     search = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))
+    own = None if at is None else search.at(at)
     try:
-        chosen = search.best if at is None else search.at(at)
+        chosen = own or search.best
         segments = breakpoints(lambda mbps: search.line_at(mbps))
     except InfeasibleError:
         raise explain(constraints, cost) from None
@@ -71,6 +73,7 @@ def cut(
             constraints={name: _plain(wish) for name, wish in vars(constraints).items() if wish},
             top=tuple(one.name for one in others),
             pareto=ParetoFront(tuple(one.name for one in front), whole) if pareto else None,
+            gap=search.gap if at is None else None,
         ),
     )
 

@@ -8,19 +8,23 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from planner.breakpoints import Line
-from planner.constrained import Limit, Program
 from planner.cost import CostModel
 from planner.legality import CutRules
+from planner.limits import Limit
 from planner.linear import LinearCuts, linear_cuts
 from planner.mincut import FlowNetwork, Terms
 from planner.objectives import Sums, value
 from planner.plan import Candidate, CrossingTensor, Objective
 from profiles.errors import CutError, InfeasibleError
+
+if TYPE_CHECKING:
+    from planner.constrained import Answer, Program
 
 #: How many linear cuts a plan carries; beyond, the best of them.
 MOST_CANDIDATES, BEST_CANDIDATES = 64, 32
@@ -54,10 +58,9 @@ class Search:
         """The best legal cut within the limits. Raises InfeasibleError where there is none."""
         wanted = self.sums.of(self.objective)
         if isinstance(wanted, Terms) and not self.limits:
-            edge = self._least(wanted)
+            edge = self.least(wanted)
         else:
-            answer = Program(self.rules).best(wanted, self.limits)
-            edge = None if answer is None else answer.edge
+            edge = None if self._answer is None else self._answer.edge
         if edge is None:
             raise InfeasibleError(
                 "no legal cut: a layer is needed on either side, and no input may cross; name public ones with "
@@ -65,7 +68,23 @@ class Search:
             )
         return self.candidate(edge)
 
-    def _least(self, terms: Terms) -> frozenset[str] | None:
+    @cached_property
+    def _program(self) -> "Program":
+        # Brings scipy.optimize, a third of a second, which most plans do without.
+        from planner.constrained import Program
+
+        return Program(self.rules)
+
+    @cached_property
+    def _answer(self) -> "Answer | None":
+        return self._program.best(self.sums.of(self.objective), self.limits)
+
+    @property
+    def gap(self) -> float | None:
+        """The mixed-integer program's optimality gap; None where a minimum cut, exact by itself, chose the cut."""
+        return self._answer.gap if "_answer" in self.__dict__ and self._answer is not None else None
+
+    def least(self, terms: Terms) -> frozenset[str] | None:
         costs = self._linear.costs(terms)
         known = float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum() + terms.constant)
         # A little above the cheapest linear cut, whose running sums are not exact.
@@ -81,10 +100,10 @@ class Search:
         terms = here.sums.latency()
         limits = tuple(limit for limit in here.limits if limit.option != "--deadline")
         if limits:
-            answer = Program(self.rules).best(terms, limits)
+            answer = self._program.best(terms, limits)
             edge = None if answer is None else answer.edge
         else:
-            edge = here._least(terms)
+            edge = here.least(terms)
         if edge is None:
             raise InfeasibleError("no legal cut at this bandwidth")
         found = here.candidate(edge)
@@ -96,8 +115,8 @@ class Search:
         link = msgspec.structs.replace(self.cost.link, uplink_mbps=mbps)
         cost = CostModel(self.cost.edge, self.cost.cloud, link, wire=self.cost.wire, noise=self.cost.noise)
         other = Search(self.rules, cost, self.objective, self.limits)
-        # The flow network and the linear cuts do not depend on the link.
-        other.__dict__.update(flow=self.flow, _linear=self._linear)
+        # The flow network, the linear cuts and most terms do not depend on the link.
+        other.__dict__.update(flow=self.flow, _linear=self._linear, sums=self.sums.on(cost))
         return other
 
     def candidate(self, edge: Iterable[str]) -> Candidate:
@@ -124,7 +143,7 @@ class Search:
 
     def top(self, count: int) -> tuple[Candidate, ...]:
         """The best `count` different cuts within the limits, best first."""
-        program, found = Program(self.rules), list[Candidate]()
+        program, found = self._program, list[Candidate]()
         wanted = self.sums.of(self.objective)
         while len(found) < count:
             answer = program.best(wanted, self.limits)
@@ -139,7 +158,7 @@ class Search:
 
         Every point found splits what is left in two: fewer bytes than it, or less edge compute than it.
         """
-        sums, program = self.sums, Program(self.rules)
+        sums, program = self.sums, self._program
         latency, upload, compute = sums.latency(), Limit.of(sums.upload_bytes()), Limit.of(sums.edge_compute())
         found: dict[tuple[float, float, float], Candidate] = {}
         waiting: list[tuple[float, float]] = [(np.inf, np.inf)]
@@ -159,29 +178,47 @@ class Search:
             cost = one.predicted
             found[(cost.total_ms, cost.upload_bytes, cost.edge_ms)] = one
             waiting.append((cost.upload_bytes - 1.0, bounds[1]))
-            # A step that the solver's tolerance of 10⁻⁶ cannot bridge: 10 ns.
-            waiting.append((bounds[0], cost.edge_ms - 1e-5))
+            # A step that rounding cannot bridge: 10 ns, or more where times are long.
+            waiting.append((bounds[0], cost.edge_ms - max(1e-5, 1e-8 * cost.edge_ms)))
         kept = [one for key, one in found.items() if not any(_beats(other, key) for other in found)]
         return tuple(sorted(kept, key=lambda one: one.predicted.total_ms)), not waiting
 
     def at(self, name: str) -> Candidate:
         """The user's own cut, by a candidate's name or by its last node.
 
-        Raises CutError for a name that is not there (the nearest is offered) or a cut that is not legal.
+        Raises CutError for a name that is not there (the nearest is offered) or a cut that is not legal,
+        InfeasibleError for one beyond a limit.
         """
         for candidate in self.references:
             if candidate.name == name:
                 return candidate
-        nodes = name.split("+")
+        nodes = [name] if name in self.rules.graph else name.split("+")
         for node in nodes:
             if node not in self.rules.graph:
                 known = [*(one.name for one in self.linear), *self.rules.graph.by_id]
                 near = difflib.get_close_matches(name, known, n=3) or [one.name for one in self.linear[:3]]
                 raise CutError(f"--at {name}: no such cut or node; nearest: {', '.join(near)}")
-        edge = frozenset().union(*(self.rules.closure(node) for node in nodes))
+        edge = self._sending(nodes) or frozenset().union(*(self.rules.closure(node) for node in nodes))
         if (objection := self.rules.objection(edge)) is not None:
             raise CutError(f"--at {name}: not a legal cut, {objection}; legal: {self._some_names()}")
+        for limit in self.limits:
+            if not limit.admits(found := self._program.value(limit.quantity, edge)):
+                raise InfeasibleError(
+                    f"--at {name} comes to {found:.6g} where {limit.option} is {limit.value:.6g}; relax one or leave "
+                    "out --at"
+                )
         return self.candidate(edge)
+
+    def _sending(self, names: Sequence[str]) -> frozenset[str] | None:
+        """The smallest cut that sends these tensors and no other; None where they name no cut.
+
+        More than what they need: the consumers of any other tensor that would cross lie on the edge as well.
+        """
+        edge = frozenset().union(*(self.rules.closure(name) for name in names))
+        while others := [node.id for node in self.rules.crossing(edge) if node.id not in names]:
+            users = {user for name in others for user in self.rules.graph.consumers[name]} - edge
+            edge = edge.union(*(self.rules.closure(user) for user in users))
+        return edge if {node.id for node in self.rules.crossing(edge)} == set(names) else None
 
     @cached_property
     def references(self) -> tuple[Candidate, Candidate]:
@@ -196,9 +233,12 @@ class Search:
 
     def shown(self, chosen: Candidate, others: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
         """The linear cuts, the chosen one and the others, in graph order, each once."""
-        known = {one.name: one for one in (*self.linear, *others)}
+        known = {one.edge_nodes: one for one in others}
         if chosen.crossing and chosen.name not in ("cloud-only", "edge-only"):
-            known.setdefault(chosen.name, chosen)
+            known[chosen.edge_nodes] = chosen
+        # Where several outputs or dead ends are, cuts of one name can differ; the cheaper ones stand already.
+        names = {one.name for one in known.values()}
+        known |= {one.edge_nodes: one for one in self.linear if one.name not in names}
         return tuple(sorted(known.values(), key=lambda one: len(one.edge_nodes)))
 
     def _some_names(self) -> str:

@@ -96,10 +96,24 @@ def read(path: Path) -> DeviceProfile:
     """Raises ArtifactError (the file) or ProfileError (the graph in it), both naming the file."""
     profile = artifact.read(path, DeviceProfile)
     try:
-        _ = profile.graph
+        require_whole(profile)
     except ProfileError as error:
         raise ProfileError(f"{path}: {error}") from error
     return profile
+
+
+def require_whole(profile: DeviceProfile) -> None:
+    """A batch, an input, an output, and inputs that take nothing. Raises ProfileError for what is missing."""
+    graph = profile.graph
+    if not profile.batch:
+        raise ProfileError("batch is 0, expected 1 or more")
+    for kind, found in (("input", graph.inputs), ("output", graph.outputs)):
+        if not found:
+            raise ProfileError(f"the graph has no node of kind {kind!r}, expected at least one")
+    for node in graph.nodes:
+        if (node.kind == "input") != (not node.inputs) and node.kind in ("input", "output"):
+            takes = f"takes {node.inputs[0]!r}" if node.inputs else "takes nothing"
+            raise ProfileError(f"{node.kind} {node.id!r} {takes}; inputs take nothing, outputs what they put out")
 
 
 def require_same_network(edge: DeviceProfile, cloud: DeviceProfile) -> None:

@@ -74,6 +74,6 @@ def load(name_or_path: str) -> LinkProfile:
     if name_or_path in known:
         return known[name_or_path]
     path = Path(name_or_path)
-    if not path.exists():
+    if not path.exists() or path.is_dir():
         raise LinkError(f"{name_or_path!r} is neither a preset ({', '.join(known)}) nor a file")
     return artifact.read(path, LinkProfile)

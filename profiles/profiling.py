@@ -166,10 +166,10 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     whole = TorchEngine(halves.whole(network), device=device)
     crossing = [engine.compute(inputs)[: len(one.crossing)] for engine, one in zip(engines[::2], made, strict=True)]
     given = [side for tensors_sent in crossing for side in (inputs, tensors_sent)]
-    # As the split will run: arrays in, arrays out.
+    # As the split will run: what crosses comes from the memory of the CPU and goes there.
     runs = [
-        partial(whole.run, inputs),
-        *(partial(engine.run, side) for engine, side in zip(engines, given, strict=True)),
+        partial(whole.compute, inputs),
+        *(partial(engine.compute, side) for engine, side in zip(engines, given, strict=True)),
     ]
 
     def once() -> tuple[list[int], list[int]]:

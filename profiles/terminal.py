@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TextIO
+from typing import TYPE_CHECKING, ClassVar, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,16 @@ def documents_alone() -> Iterator[None]:
             yield
     finally:
         Terminal.documents = before
+
+
+class Branch(Protocol):
+    """A line of a tree and what hangs from it."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def branches(self) -> Sequence["Branch"]: ...
 
 
 class Terminal:
@@ -59,8 +69,10 @@ class Terminal:
             stream.write(data.decode().rstrip() + "\n")
             stream.flush()
 
-    def table(self, columns: Sequence[str], rows: Sequence[Row], *, title: str = "", left: int = 1) -> None:
-        """A table; the first `left` columns are text, the rest figures."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Row], *, title: str = "", left: int = 1, tight: bool = False
+    ) -> None:
+        """A table; the first `left` columns are text, the rest figures. tight: one space between columns."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -70,6 +82,7 @@ class Terminal:
             title=title or None,
             title_justify="left",
             pad_edge=False,
+            padding=(0, 0) if tight else (0, 1),
             title_style="",
         )
         for index, name in enumerate(columns):
@@ -77,6 +90,19 @@ class Terminal:
         for row in rows:
             table.add_row(*row.cells, style="bold" if row.mark else None)
         self._console(stderr=self.json).print(table)
+
+    def tree(self, root: Branch) -> None:
+        """Lines that hang from lines, one terminal line each."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        def grown(branch: Branch, style: str = "") -> Tree:
+            made = Tree(Text(branch.text, style=style, no_wrap=True, overflow="ellipsis"), guide_style="dim")
+            for one in branch.branches:
+                made.children.append(grown(one, "bold" if branch is root else ""))
+            return made
+
+        self._console(stderr=self.json).print(grown(root, "bold"))
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Advance]:

@@ -55,12 +55,15 @@ def profiles(draw: st.DrawFn, most_nodes: int = 10, *, dead_ends: bool = True) -
     add("last", "linear", names[-1:] if dead_ends else leaves)
     add("out", "output", ["last"])
 
+    start_ms = draw(TIMES)
+
     def profile(nodes: list[TimedNode], name: str) -> DeviceProfile:
         return DeviceProfile(
             model=ModelFacts(name="random", architecture="sha256:random"),
             batch=1,
             device=DeviceFacts(name=name, provenance="imported", engine="torch"),
             whole_ms=1.0,
+            start_ms=start_ms,
             nodes=tuple(nodes),
         )
 

@@ -66,7 +66,7 @@ def test_only_some_files_print() -> None:
     [
         *(
             f"planner.{name}"
-            for name in ("planning", "plan", "search", "cost", "legality", "breakpoints", "commands")
+            for name in ("planning", "plan", "search", "cost", "legality", "breakpoints", "commands", "picture")
         ),
         *(f"profiles.{name}" for name in ("artifact", "graph", "device", "link", "codec", "errors", "engine")),
         "noise.collection",

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,3 +78,155 @@ def test_no_legal_cut_is_exit_3(files: Any, tiny: dict[str, Any], plan_command: 
     done = plan_command("cut", *files, "--link", "wifi")
     assert done.code == 3
     assert "no legal cut" in done.err
+
+
+def write(path: Path, document: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(document))
+    return path
+
+
+def takes(document: dict[str, Any], index: int, **fields: Any) -> None:
+    document["nodes"][index].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda one: takes(one, 1, inputs=["relu"]), "cycle (conv → relu)"),
+        (lambda one: takes(one, 1, inputs=["x", "conv"]), "cycle (conv)"),
+        (lambda one: takes(one, 1, time_ms=-1), "nodes[1].time_ms"),
+        (lambda one: takes(one, 1, time_ms=float("nan")), "not a whole JSON document"),
+        (lambda one: takes(one, 1, time_ms=float("inf")), "not a whole JSON document"),
+        (lambda one: takes(one, 1, time_ms=1e308), "the edge's times come to 1e+308 ms"),
+        (lambda one: takes(one, 1, bytes=10**30), "add up to 1e+30 bytes"),
+        (lambda one: takes(one, 1, shape=[1, 10**18, 10**18]), "bytes, expected at most"),
+        (lambda one: takes(one, 1, inputs=["gone"]), "'gone', which is not a node"),
+        (lambda one: one["nodes"].append(one["nodes"][1]), "'conv' stands twice"),
+        (lambda one: one["nodes"].pop(), "no node of kind 'output'"),
+        (lambda one: (one["nodes"].pop(0), takes(one, 0, inputs=[])), "no node of kind 'input'"),
+        (lambda one: takes(one, 4, inputs=[]), "output 'out' takes nothing"),
+        (lambda one: one.update(whole_ms=0), "whole_ms"),
+        (lambda one: one.update(batch=0), "batch is 0"),
+        (lambda one: one.update(nodes=[]), "no nodes"),
+        (lambda one: one.update(schema="plan.profile/9"), "plan.profile/9"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused(
+    tiny: dict[str, Any], tmp_path: Path, plan_command: Callable[..., Any], change: Any, word: str
+) -> None:
+    change(tiny)
+    file = write(tmp_path / "bad.json", tiny)
+    done = plan_command("cut", file, file, "--link", "wifi")
+    assert done.code == 2
+    assert word in done.err
+    assert len(done.err.splitlines()) == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda one: one.update(batch=2), "batch"),
+        (lambda one: takes(one, 1, dtype="float16"), "dtype is float32 on the edge, float16 on the cloud"),
+        (lambda one: (takes(one, 1, id="c"), takes(one, 2, inputs=["c"])), "only one of the profiles has node 'c'"),
+    ],
+)
+def test_profiles_that_disagree_are_refused(
+    files: Any, tiny: dict[str, Any], plan_command: Callable[..., Any], change: Any, word: str
+) -> None:
+    change(tiny)
+    write(files[1], tiny)
+    done = plan_command("cut", *files, "--link", "wifi")
+    assert done.code == 2
+    assert word in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ['{"schema": "plan.profile/1", "mod', "[1, 2]", "\0\1", ""])
+def test_a_file_that_is_no_document_is_named(files: Any, plan_command: Callable[..., Any], text: str) -> None:
+    files[1].write_text(text)
+    done = plan_command("cut", *files, "--link", "wifi")
+    assert done.code == 2
+    assert str(files[1]) in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("mbps", "word"),
+    [("0", "uplink_mbps"), ("-3", "uplink_mbps"), ("NaN", "not a whole JSON"), ("1e-300", "sending all tensors")],
+)
+def test_a_link_that_cannot_be_is_refused(
+    files: Any, tmp_path: Path, plan_command: Callable[..., Any], mbps: str, word: str
+) -> None:
+    link = tmp_path / "link.json"
+    facts = {"schema": "plan.link/1", "name": "z", "provenance": "measured", "downlink_mbps": 20, "rtt_ms": 5}
+    link.write_text(json.dumps({**facts, "uplink_mbps": "?"}).replace('"?"', mbps))
+    done = plan_command("cut", *files, "--link", link)
+    assert done.code == 2
+    assert word in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("--max-upload", "-5"), 2, "expected bytes"),
+        (("--deadline", "nan"), 2, "--deadline nan"),
+        (("--deadline", "0"), 3, "--deadline 8.440"),
+        (("--top", "0"), 2, "--top"),
+        (("--min-depth", "99"), 3, "--min-depth 1 (now 99)"),
+        (("--max-crossing", "0"), 3, "--max-crossing 1"),
+        (("--at", "con"), 2, "nearest: conv"),
+        (("--at", "fc"), 2, "not a legal cut"),
+        (("--pin-edge", "con"), 2, "nearest: conv"),
+        (("--pin-cloud", "con"), 2, "nearest: conv"),
+        (("--forbid", "con"), 2, "nearest: conv"),
+        (("--public-input", "con"), 2, "the inputs are: x"),
+        (("--pin-edge", "fc", "--pin-cloud", "fc"), 3, "no --pin-edge fc"),
+        (("--objective", "energy"), 2, "device.power_mw"),
+        (("--objective", "speed"), 2, "expected one of latency"),
+        (("--link", ""), 2, "neither a preset"),
+        (("--link", "."), 2, "neither a preset"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_one_line(
+    files: Any, plan_command: Callable[..., Any], arguments: Any, code: int, word: str
+) -> None:
+    done = plan_command("cut", *files, "--link", "wifi", *arguments)
+    assert done.code == code
+    assert word in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_network_that_takes_no_time_is_shown(
+    files: Any, tiny: dict[str, Any], tmp_path: Path, plan_command: Callable[..., Any]
+) -> None:
+    for node in tiny["nodes"]:
+        node["time_ms"] = 0
+    link = {"schema": "plan.link/1", "name": "bus", "provenance": "imported", "rtt_ms": 0}
+    write(files[0], tiny)
+    write(tmp_path / "bus.json", link | {"uplink_mbps": 1e300, "downlink_mbps": 1e300})
+    done = plan_command("cut", files[0], files[0], "--link", tmp_path / "bus.json", "--plot", tmp_path / "cut.svg")
+    assert done.code == 0, done.err
+
+
+def test_the_plan_is_the_same_byte_for_byte_in_every_process(tiny: dict[str, Any], tmp_path: Path) -> None:
+    # Sets of text are ordered by a seed of each process: sums over them must not show it.
+    chain = [tiny["nodes"][0]]
+    for index in range(60):
+        time_ms = 0.1 + 0.7 ** (index + 1)
+        layer = {"kind": "linear", "inputs": [chain[-1]["id"]], "shape": [1, 99], "dtype": "float32", "bytes": 396}
+        chain.append({"id": f"layer{index}", "time_ms": time_ms, **layer})
+    chain.append({**tiny["nodes"][-1], "inputs": [chain[-1]["id"]]})
+    file = write(tmp_path / "edge.json", {**tiny, "nodes": chain})
+    arguments = ["cut", str(file), str(file), "--link", "wifi", "--json", "--top", "3", "--pareto"]
+    made = set()
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, "-m", "runtime.cli", *arguments],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        made.add(done.stdout)
+    assert len(made) == 1

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from legal_cuts import legal_cuts
 
-from planner.constrained import Limit, Program, Quantity
+from planner.constrained import Program
 from planner.cost import CostModel
 from planner.legality import CutRules
+from planner.limits import Limit, Quantity
 from planner.linear import linear_cuts
 from planner.mincut import FlowNetwork, Terms
 from planner.objectives import Sums
@@ -77,10 +78,7 @@ def test_the_program_is_exact_under_limits(pair: Pair, link: LinkProfile, data: 
             limits.append(Limit("--some", Quantity(terms), flow.cost(terms, some), least))
 
     def meets(edge: frozenset[str]) -> bool:
-        values = [(flow.cost(limit.quantity.terms, edge), limit) for limit in limits]
-        return all(
-            found >= limit.value - 1e-6 if limit.least else found <= limit.value + 1e-6 for found, limit in values
-        )
+        return all(limit.admits(flow.cost(limit.quantity.terms, edge)) for limit in limits)
 
     allowed = [edge for edge in cuts if meets(edge)]
     for objective in (sums.latency(), sums.busy()):
@@ -169,3 +167,74 @@ def test_costs_of_any_size_are_scaled_into_32_bits(scale: float) -> None:
     flow = FlowNetwork(rules)
     found = flow.best(terms, known=scale * 200)
     assert flow.cost(terms, found or ()) == pytest.approx(min(flow.cost(terms, cut) for cut in legal_cuts(rules)))
+
+
+def wide(data: st.DataObject, count: int) -> np.ndarray:
+    """Costs from nothing to 10^7, of thirteen sizes."""
+    sizes = st.one_of(st.just(0.0), st.builds(lambda a, b: a * 10.0**b, st.floats(1, 10), st.integers(-6, 6)))
+    return np.array(data.draw(st.lists(sizes, min_size=count, max_size=count)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(random_graphs.profiles(most_nodes=11), st.data())
+def test_costs_of_unlike_sizes_in_one_graph(pair: Pair, data: st.DataObject) -> None:
+    rules = CutRules(pair[0].graph)
+    terms = Terms(*(wide(data, len(rules.graph)) for _ in range(3)))
+    flow, cuts = FlowNetwork(rules), list(legal_cuts(rules))
+    # Nothing is known but that a cut costs less than a huge number: the scale must be found on the way.
+    found = flow.best(terms, known=1e16)
+    assert (found is None) == (not cuts)
+    if found is not None:
+        assert flow.cost(terms, found) == pytest.approx(min(flow.cost(terms, cut) for cut in cuts), rel=1e-6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(random_graphs.profiles(most_nodes=10), st.integers(-8, 8), st.integers(0, 9), st.data())
+def test_the_programs_tolerances_are_relative(pair: Pair, size: int, bytes_size: int, data: st.DataObject) -> None:
+    rules = CutRules(pair[0].graph)
+    count = len(rules.graph)
+    drawn = st.lists(st.floats(0, 10), min_size=count, max_size=count).map(np.array)
+    terms = Terms(*(10.0**size * data.draw(drawn) for _ in range(3)))
+    sent = Terms(np.zeros(count), np.zeros(count), np.round(10.0**bytes_size * data.draw(drawn)))
+    flow, cuts = FlowNetwork(rules), list(legal_cuts(rules))
+    if not cuts:
+        return
+    most = flow.cost(sent, data.draw(st.sampled_from(cuts)))
+    answer = Program(rules).best(terms, [Limit("--max-upload", Quantity(sent), most)])
+    assert answer is not None
+    assert flow.cost(sent, answer.edge) <= most * (1 + 1e-9)
+    least = min(flow.cost(terms, cut) for cut in cuts if flow.cost(sent, cut) <= most)
+    assert flow.cost(terms, answer.edge) == pytest.approx(least, rel=1e-6)
+    assert answer.cost == pytest.approx(least, rel=1e-6)
+
+
+def many_branches(branches: int) -> LayerGraph:
+    """A public input feeds many heads of two layers each: any may come first, any may come last."""
+    nodes = [node("x", "input")]
+    for index in range(branches):
+        nodes += [node(f"a{index}", "linear", "x"), node(f"b{index}", "linear", f"a{index}")]
+        nodes.append(node(f"out{index}", "output", f"b{index}"))
+    return LayerGraph.of(nodes)
+
+
+@pytest.mark.parametrize(
+    ("on_edge", "on_cloud", "least"),
+    [
+        (1.0, 9.0, 89 * 1 + 2 * 9 + 0.5),  # all but one last layer and its output; its input crosses
+        (9.0, 1.0, 2 * 9 + 89 * 1 + 2 * 0.5),  # the input and one layer; both cross
+        (5.0, 5.0, 91 * 5 + 0.5),
+    ],
+)
+def test_parallel_branches_are_not_tried_pair_by_pair(
+    on_edge: float, on_cloud: float, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, asked = CutRules(many_branches(30), public_inputs=frozenset({"x"})), []
+    solve = FlowNetwork._solve
+    monkeypatch.setattr(FlowNetwork, "_solve", lambda *given: asked.append(given) or solve(*given))
+    count = len(rules.graph)
+    terms = Terms(np.full(count, on_edge), np.full(count, on_cloud), np.full(count, 0.5))
+    found = FlowNetwork(rules).best(terms, known=1e4)
+    assert found is not None
+    assert rules.objection(found) is None
+    assert FlowNetwork(rules).cost(terms, found) == pytest.approx(least)
+    assert len(asked) <= 3 * 30

@@ -4,6 +4,7 @@ import random_graphs
 from hypothesis import assume, given, settings
 from legal_cuts import legal_cuts
 
+from planner.constraints import Constraints
 from planner.cost import CostModel
 from planner.legality import CutRules
 from planner.planning import cut
@@ -85,3 +86,37 @@ def test_no_legal_cut_says_so(tiny_profile: DeviceProfile) -> None:
     one_layer = msgspec.structs.replace(tiny_profile, nodes=nodes)
     with pytest.raises(InfeasibleError, match="no legal cut"):
         cut(one_layer, one_layer, presets()["wifi"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_graphs.profiles(), random_graphs.links)
+def test_the_top_cuts_send_different_tensors(pair: tuple[DeviceProfile, DeviceProfile], link: LinkProfile) -> None:
+    rules, cost = CutRules(pair[0].graph), CostModel(*pair, link)
+    best: dict[str, float] = {}
+    for one in legal_cuts(rules):
+        crossing = rules.crossing(one)
+        name, total = "+".join(node.id for node in crossing), cost.price(one, crossing).total_ms
+        best[name] = min(total, best.get(name, total))
+    found = search(pair, link).top(5)
+    assert len({one.name for one in found}) == len(found) == min(5, len(best))
+    assert [one.predicted.total_ms for one in found] == pytest.approx(sorted(best.values())[:5])
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_graphs.profiles(), random_graphs.links)
+def test_a_cut_is_found_again_by_its_name(pair: tuple[DeviceProfile, DeviceProfile], link: LinkProfile) -> None:
+    rules, here = CutRules(pair[0].graph), search(pair, link)
+    for name in {"+".join(node.id for node in rules.crossing(one)) for one in legal_cuts(rules)}:
+        assert here.at(name).name == name
+
+
+def test_a_users_cut_beyond_a_limit_is_refused(lenet_profile: DeviceProfile) -> None:
+    limits = Constraints(max_upload=100)
+    with pytest.raises(InfeasibleError, match="--at flatten comes to 480 where --max-upload is 100"):
+        cut(lenet_profile, lenet_profile, presets()["wifi"], at="flatten", constraints=limits)
+
+
+def test_a_program_says_how_near_the_optimum_it_is(lenet_profile: DeviceProfile) -> None:
+    link = presets()["wifi"]
+    assert cut(lenet_profile, lenet_profile, link).settings.gap is None
+    assert cut(lenet_profile, lenet_profile, link, constraints=Constraints(min_depth=3)).settings.gap == 0

@@ -1,0 +1,111 @@
+"""Candidates as a picture: latency stacked by part, the references beside them. Needs matplotlib (extra `plot`)."""
+
+import importlib.util
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.plan import Plan, Predicted
+from planner.tables import elided, figure, is_chosen, short, worth_showing
+from profiles.artifact import write_bytes
+from profiles.errors import PlanError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = (".svg", ".png", ".pdf")
+#: Part, label, colour: Okabe and Ito's palette, told apart by colour-blind readers and in grey.
+PARTS = (
+    ("edge_ms", "edge", "#0072B2"),
+    ("noise_ms", "noise", "#CC79A7"),
+    ("uplink_ms", "uplink", "#E69F00"),
+    ("cloud_ms", "cloud", "#009E73"),
+    ("downlink_ms", "downlink", "#56B4E9"),
+)
+MOST_BARS = 24
+#: Bars longer than this many times what matters are cut off, their figure beside them.
+LONGEST = 5.0
+
+
+def require(path: Path) -> None:
+    """Raises PlanError where the suffix is no picture's, or matplotlib is not installed."""
+    if path.suffix.lower() not in FORMATS:
+        raise PlanError(f"--plot {path}: expected a name that ends in {', '.join(FORMATS)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise PlanError("--plot needs matplotlib, which is not installed; pip install 'shredder-plan[plot]'")
+
+
+def write(path: Path, plan: Plan) -> None:
+    """Draw a plan's candidates; the same plan gives the same file."""
+    require(path)
+    write_bytes(path, drawn(plan, path.suffix.lower().removeprefix(".")))
+
+
+def drawn(plan: Plan, kind: str) -> bytes:
+    """The picture as `svg`, `png` or `pdf`: a bar for each candidate in graph order, then the references."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    bars = _bars(plan)
+    # No date, no random ids: pictures can be compared and kept under version control.
+    settings: Any = {"svg.hashsalt": "plan", "svg.fonttype": "none", "font.size": 9.0, "font.family": "DejaVu Sans"}
+    dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
+    with matplotlib.rc_context(settings):
+        canvas = Figure(figsize=(8.0, 1.9 + 0.27 * len(bars)), layout="constrained")
+        axes = canvas.add_subplot()
+        _draw(axes, plan, bars)
+        canvas.legend(loc="outside lower center", ncols=len(PARTS), frameon=False)
+        made = BytesIO()
+        canvas.savefig(made, format=kind, metadata=dates, dpi=150)
+    return made.getvalue()
+
+
+def _bars(plan: Plan) -> list[tuple[str, Predicted, bool]]:
+    """Label, price, whether it was chosen."""
+    made = [(short(one.name, 36), one.predicted, is_chosen(plan, one)) for one in worth_showing(plan, most=MOST_BARS)]
+    for name, price in (("cloud-only", plan.references.cloud_only), ("edge-only", plan.references.edge_only)):
+        made.append((name, price, plan.cut.name == name))
+    return made
+
+
+def _draw(axes: "Axes", plan: Plan, bars: list[tuple[str, Predicted, bool]]) -> None:
+    # The references stand apart, half a bar below the candidates.
+    places = [index + (0.6 if index >= len(bars) - 2 else 0.0) for index in range(len(bars))]
+    totals = [price.total_ms for _, price, _ in bars]
+    matters = max(plan.predicted.total_ms, min(totals))
+    longest = min(max(totals), LONGEST * matters) or 1.0
+    done = [0.0] * len(bars)
+    for field, label, colour in PARTS:
+        parts = [getattr(price, field) for _, price, _ in bars]
+        if any(parts):
+            shown = [max(min(part, longest - before), 0.0) for before, part in zip(done, parts, strict=True)]
+            axes.barh(places, shown, left=done, height=0.72, color=colour, label=label, linewidth=0)
+            done = [before + part for before, part in zip(done, parts, strict=True)]
+    for place, total, (_, _, chosen) in zip(places, totals, bars, strict=True):
+        text = (
+            f"{figure(total)} ms" + ("  ← chosen" if chosen else "") + ("  (bar cut off)" if total > longest else "")
+        )
+        axes.text(
+            min(total, longest) + 0.01 * longest, place, text, va="center", weight="bold" if chosen else "normal"
+        )
+    axes.set_yticks(places, [label for label, _, _ in bars])
+    for tick, (_, _, chosen) in zip(axes.get_yticklabels(), bars, strict=True):
+        tick.set_fontweight("bold" if chosen else "normal")
+    axes.set_xlim(0, 1.28 * longest)
+    axes.set_ylim(places[-1] + 0.6, -0.6)
+    axes.set_xlabel("predicted latency of one inference, ms")
+    axes.set_ylabel("cut after")
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(_title(plan), loc="left", fontsize=9)
+
+
+def _title(plan: Plan) -> str:
+    left_out = len(plan.candidates) - min(len(plan.candidates), MOST_BARS)
+    more = f" ({left_out} candidates left out)" if left_out else ""
+    wire = f", {plan.settings.wire} on the wire" if plan.settings.wire != "float32" else ""
+    link = f"{plan.link.name} ({plan.link.provenance}), {plan.link.uplink_mbps:g} Mbps up"
+    devices = f"edge: {elided(plan.edge.label, 90)}\ncloud: {elided(plan.cloud.label, 90)}"
+    return f"{plan.model.name}{wire}{more}\n{devices}\nlink: {link}"
