@@ -16,6 +16,8 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from profiles.dependence import depends_on_inputs, make_by_shape, parameters_of
+from profiles.dependence import depends_on_inputs, make_by_shape, parameters_of
 from profiles.errors import TraceError
 from profiles.flops import flops_of
 from profiles.graph import LayerGraph, Node
@@ -28,7 +30,7 @@ from profiles.operators import kind_of
 class TracedNetwork:
     """A network as operators.
 
-    graph: for the planner, at `batch`. module: functional ATen operators, parameters as attributes.
+    graph: for the planner, at `batch`; what depends on no input is no node of it. module: functional ATen operators, parameters as attributes.
     fx_nodes: node id → operator in `module` (an output's id → the operator whose tensor it returns).
     example: the inputs in the graph's order, at `batch`. dynamic_batch: whether other batch sizes run as well.
     """
@@ -48,15 +50,17 @@ class TracedNetwork:
             (node.id, node.kind, node.op, node.inputs, node.shape[1:], node.dtype, self._settings(node.id))
             for node in self.graph.nodes
         ]
-        return "sha256:" + hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+        named = set(self.fx_nodes.values())
+        constants = [
+            (_op_name(node), _settings_of(node))
+            for node in self.module.graph.nodes
+            if node.op == "call_function" and is_tensor(node) and node not in named
+        ]
+        return "sha256:" + hashlib.sha256(msgspec.json.encode(facts + constants)).hexdigest()
 
     def _settings(self, name: str) -> str:
         """An operator's arguments that are no tensors: strides, paddings, dimensions."""
-        node = self.fx_nodes[name]
-        if self.graph.by_id[name].kind in ("input", "output"):
-            return ""
-        plain = fx.node.map_arg((node.args, dict(node.kwargs)), lambda _: None)
-        return str(plain)
+        return "" if self.graph.by_id[name].kind in ("input", "output") else _settings_of(self.fx_nodes[name])
 
 
 def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
@@ -71,8 +75,10 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
             program = program.run_decompositions({})
     module: fx.GraphModule = program.module(check_guards=False)
     _drop_checks(module)
-    fx_nodes = _identify(module)
-    nodes = [_describe(name, node, fx_nodes, module, batch) for name, node in fx_nodes.items()]
+    make_by_shape(module)
+    depends = depends_on_inputs(module)
+    fx_nodes = _identify(module, depends, model.source)
+    nodes = [_describe(name, node, fx_nodes, depends, batch) for name, node in fx_nodes.items()]
     example = tuple(_at_batch(value, batch) for value in flat)
     return TracedNetwork(model, LayerGraph.of(nodes), module, fx_nodes, example, batch, dynamic)
 
@@ -86,9 +92,16 @@ def _export(
     positional, named = free
     if named:  # torch.export then wants every argument by name
         positional = dict(zip(inspect.signature(model.module.forward).parameters, positional, strict=False)) | named
-    attempt = _attempt(model, [_at_batch(value, 2) for value in flat], spec, positional)
+    pair = [_at_batch(value, 2) for value in flat]
+    attempt = _attempt(model, pair, spec, positional)
     if not isinstance(attempt, Exception) and _batch_is_free(attempt):
         return attempt, True
+    if not isinstance(attempt, Exception) and len(flat) > 1:  # nothing in it says that the inputs share the batch
+        shared = torch.export.Dim("batch")
+        positional = pytree.tree_map_only(type(torch.export.Dim.AUTO), lambda _: shared, positional)
+        attempt = _attempt(model, pair, spec, positional)
+        if not isinstance(attempt, Exception) and _batch_is_free(attempt):
+            return attempt, True
     fixed = _attempt(model, [_at_batch(value, batch) for value in flat], spec, None)
     if isinstance(fixed, Exception):
         raise TraceError(explain(model, fixed)) from fixed
@@ -143,9 +156,9 @@ def is_tensor(node: fx.Node) -> bool:
     )
 
 
-def _identify(module: fx.GraphModule) -> dict[str, fx.Node]:
+def _identify(module: fx.GraphModule, depends: set[fx.Node], source: str) -> dict[str, fx.Node]:
     """Readable, unique ids in graph order: the module's path where it is one operator, else path.operator."""
-    found = [node for node in module.graph.nodes if is_tensor(node)]
+    found = [node for node in module.graph.nodes if is_tensor(node) and node in depends]
     ops_at: dict[str, set[str]] = {}
     for node in found:
         ops_at.setdefault(_module_path(node), set()).add(_op_name(node))
@@ -164,6 +177,10 @@ def _identify(module: fx.GraphModule) -> dict[str, fx.Node]:
         ids[name] = node
     returned = [node for node in pytree.tree_leaves(module.graph.output_node().args) if isinstance(node, fx.Node)]
     for index, node in enumerate(returned):
+        if node not in found:
+            raise TraceError(
+                f"{source}: its result number {index + 1} is no tensor that depends on an input; return only such"
+            )
         ids["output" if not index else f"output_{index}"] = node
     return ids
 
@@ -180,6 +197,11 @@ def _module_path(node: fx.Node) -> str:
     return "" if path.startswith("_empty_nn_module_stack") else path
 
 
+def _settings_of(node: fx.Node) -> str:
+    plain = fx.node.map_arg((node.args, dict(node.kwargs)), lambda _: None)
+    return str(plain)
+
+
 def _op_name(node: fx.Node) -> str:
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
@@ -187,7 +209,7 @@ def _op_name(node: fx.Node) -> str:
     return str(getattr(target, "__name__", target))
 
 
-def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx.GraphModule, batch: int) -> Node:
+def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], depends: set[fx.Node], batch: int) -> Node:
     names = {fx_node: known for known, fx_node in reversed(fx_nodes.items()) if not _is_end(known)}
     value = node.meta["val"]
     is_output = _is_end(name)
@@ -213,7 +235,7 @@ def _describe(name: str, node: fx.Node, fx_nodes: dict[str, fx.Node], module: fx
         op=op,
         module=_module_path(node) or None,
         flops=flops_of(op, kind=kind, inputs=shapes, output=shape),
-        parameter_bytes=sum(_tensor_bytes(item.meta["val"]) for item in arguments if item.op == "get_attr"),
+        parameter_bytes=sum(_tensor_bytes(item.meta["val"]) for item in parameters_of(node, depends)),
     )
 
 

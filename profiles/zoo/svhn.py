@@ -2,7 +2,7 @@
 
 Table 2 gives the counts alone; the layers are those of the network for SVHN that fits them and was in common use with
 PyTorch then (pytorch-playground, 32 channels at the first layer): 3×3 convolutions, each normalised without learned
-scale, the last without padding.
+scale, the last without padding. Its dropout, which does nothing at inference, is left out.
 """
 
 from collections import OrderedDict
