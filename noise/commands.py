@@ -67,18 +67,18 @@ def models(json: Json = False) -> None:
             (
                 entry.name,
                 entry.data,
-                "×".join(map(str, entry.input_shape)) + (" tokens" if entry.tokens else ""),
+                "×".join(map(str, entry.input_shape)),
                 f"{entry.convolutions}/{entry.linears}",
-                f"{entry.parameters:,}",
+                f"{entry.parameters / 1e6:.2f} M",
                 "trained" if entry.trained else "random",
                 f"{entry.paper_elements or ''}",
             )
         )
         for entry in ZOO.values()
     ]
-    columns = ("name", "data", "input", "conv/FC", "parameters", "weights", "paper's cut")
+    columns = ("name", "data", "input", "conv/FC", "params", "weights", "cut")
     terminal.table(columns, rows, left=3)
-    terminal.say("paper's cut: elements that cross there; weights are trained on the data named, or random and seeded")
+    terminal.say("cut: elements that cross at the paper's; weights are trained on the data named, or random and seeded")
     terminal.say("further: transformers:CLASS (extra [models], random weights), package.module:function, FILE.pt2")
     facts = [{**dataclasses.asdict(entry), "trained": entry.trained} for entry in ZOO.values()]
     terminal.document(msgspec.json.format(msgspec.json.encode(facts)))

@@ -18,16 +18,30 @@ TOKENS = 128
 _INSTALL = "pip install 'shredder-plan[models]'"
 
 
-class TensorsOnly(nn.Module):
-    """A model whose results are a dictionary by name, without the empty ones and without caches of keys and values."""
+class ImageModel(nn.Module):
+    """Pixel values → the tensors among the results, by name: no empty ones, no caches."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        found = self.model(**inputs)
-        return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+        return _tensors(self.model(pixel_values=pixel_values))
+
+
+class TextModel(nn.Module):
+    """Token ids and mask → the tensors among the results, by name."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        return _tensors(self.model(input_ids=input_ids, attention_mask=attention_mask))
+
+
+def _tensors(results: Any) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in results.items() if isinstance(value, torch.Tensor)}
 
 
 def from_transformers(source: str) -> tuple[nn.Module, tuple[()], dict[str, torch.Tensor]]:
@@ -55,7 +69,9 @@ def from_transformers(source: str) -> tuple[nn.Module, tuple[()], dict[str, torc
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{source}: its default configuration makes no model: {reason}; try another class") from error
     draw_weights(model, seed=SEED)
-    return TensorsOnly(model).eval(), (), _example(model, source)
+    example = _example(model, source)
+    wrap = ImageModel if "pixel_values" in example else TextModel
+    return wrap(model).eval(), (), example
 
 
 def _classes(transformers: Any, name: str, source: str) -> tuple[Any, Any]:
