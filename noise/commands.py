@@ -78,7 +78,9 @@ def models(json: Json = False) -> None:
     ]
     columns = ("name", "data", "input", "conv/FC", "params", "weights", "cut")
     terminal.table(columns, rows, left=3)
-    terminal.say("cut: elements that cross at the paper's; weights are trained on the data named, or random and seeded")
+    terminal.say(
+        "cut: elements that cross at the paper's; weights are trained on the data named, or random and seeded"
+    )
     terminal.say("further: transformers:CLASS (extra [models], random weights), package.module:function, FILE.pt2")
     facts = [{**dataclasses.asdict(entry), "trained": entry.trained} for entry in ZOO.values()]
     terminal.document(msgspec.json.format(msgspec.json.encode(facts)))

@@ -17,7 +17,6 @@ from torch import fx
 from torch.utils import _pytree as pytree
 
 from profiles.dependence import depends_on_inputs, make_by_shape, parameters_of
-from profiles.dependence import depends_on_inputs, make_by_shape, parameters_of
 from profiles.errors import TraceError
 from profiles.flops import flops_of
 from profiles.graph import LayerGraph, Node

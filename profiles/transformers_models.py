@@ -67,7 +67,9 @@ def from_transformers(source: str) -> tuple[nn.Module, tuple[()], dict[str, torc
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{source}: its default configuration makes no model: {reason}; try another class") from error
+        raise ModelError(
+            f"{source}: its default configuration makes no model: {reason}; try another class"
+        ) from error
     draw_weights(model, seed=SEED)
     example = _example(model, source)
     wrap = ImageModel if "pixel_values" in example else TextModel
