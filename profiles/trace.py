@@ -29,7 +29,8 @@ from profiles.operators import kind_of
 class TracedNetwork:
     """A network as operators.
 
-    graph: for the planner, at `batch`; what depends on no input is no node of it. module: functional ATen operators, parameters as attributes.
+    graph: for the planner, at `batch`; what depends on no input is no node of it.
+    module: functional ATen operators, parameters as attributes.
     fx_nodes: node id → operator in `module` (an output's id → the operator whose tensor it returns).
     example: the inputs in the graph's order, at `batch`. dynamic_batch: whether other batch sizes run as well.
     """

@@ -81,7 +81,7 @@ def _classes(transformers: Any, name: str, source: str) -> tuple[Any, Any]:
     found = getattr(transformers, name, None) if name.isidentifier() else None
     if isinstance(found, type) and issubclass(found, transformers.PretrainedConfig):
         return found, None
-    if isinstance(found, type) and issubclass(found, nn.Module) and getattr(found, "config_class", None):
+    if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel) and found.config_class:
         return found.config_class, found
     known = [one for one in dir(transformers) if one.endswith(("Config", "Model", "Classification"))]
     near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "ViTConfig, BertConfig, ResNetConfig"
@@ -131,6 +131,6 @@ def _example(model: Any, source: str) -> dict[str, torch.Tensor]:
         ids = torch.randint(config.vocab_size, (1, length), generator=generator)
         return {"input_ids": ids, "attention_mask": torch.ones(1, length, dtype=torch.long)}
     raise ModelError(
-        f"{source} takes {model.main_input_name} or is an encoder with a decoder; expected pixel_values or input_ids; "
-        "give it as package.module:function with example inputs of its own"
+        f"{source} takes {model.main_input_name} or is an encoder with a decoder; expected pixel_values or input_ids "
+        "alone; give it as package.module:function with example inputs of its own"
     )

@@ -19,8 +19,8 @@ class DenseLayer(nn.Module):
 
     def forward(self, earlier: list[torch.Tensor]) -> torch.Tensor:
         x = self.conv1(self.relu1(self.norm1(torch.cat(earlier, 1))))
-        x = self.conv2(self.relu2(self.norm2(x)))
-        return x  # noqa: RET504  (named, so that mypy knows its type)
+        y: torch.Tensor = self.conv2(self.relu2(self.norm2(x)))
+        return y
 
 
 class DenseBlock(nn.ModuleList):

@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018), width 1: inverted residuals with depthwise convolutions, 3,504,872 parameters."""
+"""MobileNetV2 (Sandler et al. 2018), width 1: inverted residuals, depthwise convolutions, 3,504,872 parameters."""
 
 import torch
 from torch import nn
