@@ -81,8 +81,9 @@ def _classes(transformers: Any, name: str, source: str) -> tuple[Any, Any]:
     found = getattr(transformers, name, None) if name.isidentifier() else None
     if isinstance(found, type) and issubclass(found, transformers.PretrainedConfig):
         return found, None
-    if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel) and found.config_class:
-        return found.config_class, found
+    config_class: Any = getattr(found, "config_class", None)
+    if config_class and isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
+        return config_class, found
     known = [one for one in dir(transformers) if one.endswith(("Config", "Model", "Classification"))]
     near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "ViTConfig, BertConfig, ResNetConfig"
     raise ModelError(f"{source}: transformers has no configuration or model class {name!r}; nearest: {near}")
