@@ -18,7 +18,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,plot,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,plot,dev]'
 	@touch $@
 
 demo: $(READY)

@@ -1,4 +1,4 @@
-"""plan data fetch, plan learn."""
+"""plan data fetch, plan models, plan learn."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
 
 def register(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data", rich_help_panel="Data")
+    app.command("models", rich_help_panel="Data")(models)
     app.command("learn", rich_help_panel="Protect")(learn)
 
 
@@ -47,6 +48,42 @@ def fetch(
         "bytes": where.stat().st_size,
     }
     terminal.document(msgspec.json.encode(facts))
+
+
+def models(json: Json = False) -> None:
+    """The networks that come with the tool. Random weights are enough to plan; an accuracy of them means nothing.
+
+    Example: plan models
+    """
+    import dataclasses
+
+    import msgspec
+
+    from profiles.zoo.catalog import ZOO
+
+    terminal = Terminal(json=json)
+    rows = [
+        Row(
+            (
+                entry.name,
+                entry.data,
+                "×".join(map(str, entry.input_shape)),
+                f"{entry.convolutions}/{entry.linears}",
+                f"{entry.parameters / 1e6:.2f} M",
+                "trained" if entry.trained else "random",
+                f"{entry.paper_elements or ''}",
+            )
+        )
+        for entry in ZOO.values()
+    ]
+    columns = ("name", "data", "input", "conv/FC", "params", "weights", "cut")
+    terminal.table(columns, rows, left=3)
+    terminal.say(
+        "cut: elements that cross at the paper's; weights are trained on the data named, or random and seeded"
+    )
+    terminal.say("further: transformers:CLASS (extra [models], random weights), package.module:function, FILE.pt2")
+    facts = [{**dataclasses.asdict(entry), "trained": entry.trained} for entry in ZOO.values()]
+    terminal.document(msgspec.json.format(msgspec.json.encode(facts)))
 
 
 def learn(

@@ -5,7 +5,6 @@ heart would judge too kindly.
 """
 
 import argparse
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     entry = ZOO[arguments.model]
     torch.manual_seed(arguments.seed)
-    network: nn.Module = importlib.import_module(entry.module).build()
+    network = entry.untrained()
     data = catalog.load_dataset(entry.data)
     pretrain(network, data.without_holdout(), seed=arguments.seed)
     found = accuracy_percent(network, data.test)

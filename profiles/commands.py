@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    model: Annotated[str, typer.Argument(help="Zoo name, package.module:function, or a .pt2 file.")],
+    model: Annotated[
+        str, typer.Argument(help="Zoo name, transformers:CLASS, package.module:function, or .pt2 file.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Where the profile is written.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to use (default: all).")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,

@@ -1,4 +1,4 @@
-"""A model by its source: a zoo name, `package.module:function`, or a `.pt2` file."""
+"""A model by its source: a zoo name, `transformers:CLASS`, `package.module:function`, or a `.pt2` file."""
 
 import difflib
 import hashlib
@@ -40,8 +40,11 @@ def load_model(source: str) -> Model:
     """Raises ModelError: no such model, or its function did not return a module and example inputs."""
     if source in ZOO:
         entry = ZOO[source]
-        example = torch.rand(1, *entry.input_shape, generator=torch.Generator().manual_seed(0))
-        return Model(entry.name, source, entry.build(), (example,), {})
+        return Model(entry.name, source, entry.build(), (entry.example(),), {})
+    if source.startswith("transformers:"):
+        from profiles.transformers_models import from_transformers
+
+        return Model(source.rpartition(":")[2], source, *from_transformers(source))
     if source.endswith(".pt2"):
         return _from_pt2(Path(source))
     if ":" in source:
@@ -49,7 +52,8 @@ def load_model(source: str) -> Model:
     near = difflib.get_close_matches(source, ZOO, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ModelError(
-        f"no model {source!r}{hint} Expected a zoo name ({', '.join(ZOO)}), package.module:function or a .pt2 file"
+        f"no model {source!r}{hint} Expected a zoo name ({', '.join(ZOO)}), "
+        "transformers:CLASS, package.module:function or a .pt2 file"
     )
 
 

@@ -13,18 +13,21 @@ _NAMES: dict[Kind, str] = {
     ),
     "activation": (
         "relu relu6 leaky_relu prelu elu selu gelu silu mish sigmoid hardsigmoid hardswish hardtanh tanh softmax "
-        "_softmax log_softmax _log_softmax softplus clamp clamp_min"
+        "_softmax log_softmax _log_softmax softplus clamp clamp_min clamp_max pow sqrt rsqrt exp log abs neg sin cos "
+        "erf reciprocal square masked_fill eq ne lt le gt ge logical_not bitwise_not __invert__"
     ),
     "pooling": (
         "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices avg_pool1d avg_pool2d avg_pool3d "
-        "adaptive_avg_pool1d adaptive_avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d mean amax"
+        "adaptive_avg_pool1d adaptive_avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d mean amax amin sum"
     ),
     "reshape": (
         "flatten view reshape _unsafe_view unflatten permute transpose t squeeze unsqueeze expand contiguous clone "
         "slice select split split_with_sizes chunk unbind alias numpy_T pixel_shuffle channel_shuffle roll pad "
-        "constant_pad_nd"
+        "constant_pad_nd to _to_copy type_as detach index gather index_select repeat repeat_interleave tile flip "
+        "movedim narrow swapaxes view_as reshape_as expand_as unfold"
     ),
-    "join": "add sub mul div cat concat stack minimum maximum where",
+    "join": "add sub rsub mul div cat concat stack minimum maximum where logical_and logical_or bitwise_and "
+    "bitwise_or __and__ __or__",
 }
 
 _KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}

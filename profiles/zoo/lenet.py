@@ -5,11 +5,11 @@ from collections import OrderedDict
 from torch import nn
 
 
-def build() -> nn.Module:
+def build(*, channels: int = 1, padding: int = 2) -> nn.Module:
     """[n, 1, 28, 28] in [0, 1] → logits [n, 10]. The padding of 2 makes the 32×32 digit of the original."""
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 6, 5, padding=2),  # [n, 6, 28, 28]
+            conv1=nn.Conv2d(channels, 6, 5, padding=padding),  # [n, 6, 28, 28]
             relu1=nn.ReLU(),
             pool1=nn.MaxPool2d(2),  # [n, 6, 14, 14]
             conv2=nn.Conv2d(6, 16, 5),  # [n, 16, 10, 10]

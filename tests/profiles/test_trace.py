@@ -15,19 +15,18 @@ from profiles.zoo.catalog import ZOO
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_flops_are_twice_fvcores_multiply_adds(name: str) -> None:
+def test_a_zoo_network_has_the_flops_weights_and_elements_it_should(name: str) -> None:
     model = load_model(name)
+    graph = trace(model).graph
     counted = FlopCountAnalysis(model.module, model.args)
     counted.unsupported_ops_warnings(False)
-    network = trace(model)
-    assert sum(node.flops or 0 for node in network.graph.nodes) == 2 * counted.total()
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_parameter_bytes_are_those_of_the_module(name: str) -> None:
-    model = load_model(name)
-    expected = sum(value.numel() * value.element_size() for value in model.module.parameters())
-    assert sum(node.parameter_bytes or 0 for node in trace(model).graph.nodes) == expected
+    products = sum(count for op, count in counted.by_operator().items() if op in ("conv", "linear", "addmm"))
+    assert sum(node.flops or 0 for node in graph.nodes) == 2 * products
+    state = [value for value in model.module.state_dict().values() if value.is_floating_point()]
+    expected = sum(value.numel() * value.element_size() for value in state)
+    assert sum(node.parameter_bytes or 0 for node in graph.nodes) == expected
+    if (cut := ZOO[name].paper_cut) is not None:
+        assert graph.by_id[cut].elements == ZOO[name].paper_elements
 
 
 def test_lenets_graph_is_the_papers() -> None:
@@ -89,3 +88,40 @@ def test_what_cannot_be_exported_names_the_place() -> None:
     assert "test_trace.py" in str(caught.value)
     assert "if x.sum() > 0" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class ThreeObstacles(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.sum() > -1e9:
+            x = self.layer(x)
+        rows = x.tolist()
+        return x[x > 0] * len(rows)
+
+
+def test_all_obstacles_are_listed_at_once_each_with_its_place() -> None:
+    with pytest.raises(TraceError) as caught:
+        traced((ThreeObstacles(), (torch.rand(1, 3),)))
+    said = str(caught.value)
+    assert "3 obstacles: (1)" in said
+    assert "\n" not in said
+    for code, advice in (
+        ("if x.sum() > -1e9:", "torch.where"),
+        ("rows = x.tolist()", "leaves torch"),
+        ("return x[x > 0] * len(rows)", "shape that depends on values"),
+    ):
+        assert f"`{code}`" in said
+        assert advice in said.partition(f"`{code}`")[2].partition("; (")[0]
+
+
+class ReturnsConstant(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x * 2, torch.arange(3)
+
+
+def test_a_result_that_depends_on_no_input_is_refused() -> None:
+    with pytest.raises(TraceError, match="result number 2"):
+        traced((ReturnsConstant(), (torch.rand(1, 3),)))
