@@ -113,7 +113,8 @@ def _settings(query: str, source: str) -> dict[str, Any]:
 
 def _require_known(settings: dict[str, Any], default: Any, source: str) -> None:
     for key in settings:
-        if not hasattr(default, key):
+        # Some configurations know no image size; it is then that of the example alone.
+        if key != "image_size" and not hasattr(default, key):
             near = ", ".join(difflib.get_close_matches(key, default.to_dict(), n=3)) or "see its documentation"
             raise ModelError(f"{source}: {type(default).__name__} has no setting {key!r}; nearest: {near}")
 
