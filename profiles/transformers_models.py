@@ -58,7 +58,9 @@ def from_transformers(source: str) -> tuple[nn.Module, tuple[()], dict[str, torc
     name, _, query = source.removeprefix("transformers:").partition("?")
     config_class, model_class = _classes(transformers, name, source)
     try:
-        config = config_class(**_settings(query, source))
+        settings = _settings(query, source)
+        _require_known(settings, config_class(), source)  # transformers would keep any name in silence
+        config = config_class(**settings)
         config.use_cache = False
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
@@ -107,6 +109,14 @@ def _settings(query: str, source: str) -> dict[str, Any]:
         values = [_value(one) for one in text.split(",") if one]
         settings[key] = values if "," in text else values[0]
     return settings
+
+
+def _require_known(settings: dict[str, Any], default: Any, source: str) -> None:
+    for key in settings:
+        # Some configurations know no image size; it is then that of the example alone.
+        if key != "image_size" and not hasattr(default, key):
+            near = ", ".join(difflib.get_close_matches(key, default.to_dict(), n=3)) or "see its documentation"
+            raise ModelError(f"{source}: {type(default).__name__} has no setting {key!r}; nearest: {near}")
 
 
 def _value(text: str) -> int | float | bool | str:

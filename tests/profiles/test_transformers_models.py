@@ -77,6 +77,7 @@ def test_positions_are_no_nodes_and_a_mask_carries_the_mask_alone() -> None:
     [
         ("ViTConfg", "nearest: ViTConfig"),
         ("BertConfig?depth", "no setting"),
+        ("BertConfig?num_hidden_layer=2", "nearest: num_hidden_layers"),
         ("BertConfig?num_attention_heads=7", "makes no model"),
         ("T5Config", "package.module:function"),
     ],
