@@ -18,7 +18,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,predict,dev]'
 	@touch $@
 
 demo: $(READY)

@@ -1,4 +1,4 @@
-"""plan profile, plan link."""
+"""plan profile, plan link; plan predictor is in predictor_commands."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from profiles.predictor_commands import predictor_app
 from profiles.terminal import Row, Terminal, ms, size
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 def register(app: typer.Typer) -> None:
     app.command("profile", rich_help_panel="Describe what is given")(profile)
     app.command("link", rich_help_panel="Describe what is given")(link)
+    app.add_typer(predictor_app, name="predictor", rich_help_panel="Describe what is given")
 
 
 def profile(
