@@ -38,9 +38,9 @@ GROUP_S = 1.0
 class Layer:
     """One operator call.
 
-    target: overload in `torch.ops.aten`. inputs, parameters: shapes, in the order of the call. settings: further
-    arguments; between: those that stand between inputs and parameters. indices: the first input holds integers below this, for a look-up. kernel (area), stride, groups: of
-    convolutions and poolings.
+    target: overload in `torch.ops.aten`. inputs, parameters: shapes, in the order of the call. settings: arguments by
+    name; between: those that stand between inputs and parameters. indices: the first input holds integers below
+    this, for a look-up. kernel (area), stride, groups: of convolutions and poolings.
     """
 
     kind: Kind
@@ -141,12 +141,12 @@ def _nothing() -> None:
 def draw_group(rng: np.random.Generator) -> list[Layer]:
     """Layers of every form, in random order."""
     forms = [*_FORMS]
-    rng.shuffle(forms)  # type: ignore[arg-type]
+    rng.shuffle(forms)
     return [form(rng) for form in forms]
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> int:
-    return int(round(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
 def _picture(rng: np.random.Generator, *, most_elements: float, channels: tuple[int, int] = (3, 2048)) -> Shape:
@@ -261,9 +261,16 @@ def _copy(rng: np.random.Generator) -> Layer:
     return Layer("reshape", "clone.default", (_picture(rng, most_elements=1.6e6),))
 
 
+#: Kernel and the strides to choose from.
+_CONVOLUTIONS = (
+    *((1, (1, 1, 2)), (1, (1, 1, 2))),
+    *((3, (1,)), (3, (1,)), (3, (1, 2))),
+    *((5, (1, 2)), (7, (2,)), (11, (4,))),
+)
+
 _FORMS: tuple[Callable[[np.random.Generator], Layer], ...] = (
     *(lambda rng, k=kernel, s=strides: _convolution(rng, k, s)
-      for kernel, strides in ((1, (1, 1, 2)), (1, (1, 1, 2)), (3, (1,)), (3, (1,)), (3, (1, 2)), (5, (1, 2)), (7, (2,)), (11, (4,)))),
+      for kernel, strides in (_CONVOLUTIONS),
     _depthwise, _depthwise,
     _linear, _linear, _linear_of_tokens, _linear_of_tokens,
     _matmul, _matmul, _attention,

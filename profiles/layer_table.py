@@ -33,7 +33,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """features: the names of the columns of `Layers.features`. device: where it was measured, where the table says."""
+    """features: the names of the columns of `Layers.features`. device: where the layers were timed, if told."""
 
     features: tuple[str, ...]
     kinds: Mapping[str, Layers]

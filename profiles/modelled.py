@@ -59,8 +59,8 @@ def profile_as(source: str, device: str, *, batch: int = 1) -> Modelled:
 def profile_predicted(source: str, path: Path, *, batch: int = 1) -> Modelled:
     """A model on the device whose layers a predictor learned, without running it.
 
-    Operators that launch nothing cost nothing. A node whose kind has no model counts 0 and is reported, in the profile
-    as well; a computational one is refused, since cuts are chosen by it. Raises ProfileError, ArtifactError (the
+    Operators that launch nothing cost nothing. A node whose kind has no model counts 0 and is reported, in
+    the profile as well; a computational one is refused, since cuts are chosen by it. Raises ProfileError, ArtifactError (the
     predictor's file), ModelError, TraceError.
     """
     predictor = read_predictor(path)
@@ -113,7 +113,8 @@ def _predict(network: TracedNetwork, predictor: Predictor) -> _Prediction:
             node = network.graph.by_id[name]
             features = node_features(network.graph, node, of_node)
             rows.setdefault(node.kind, {})[name] = [features[one] for one in predictor.features]
-    no_model, outside = [], []
+    no_model: list[str] = []
+    outside: list[str] = []
     for kind, of_kind in rows.items():
         if kind not in predictor.kinds:
             no_model.extend(of_kind)

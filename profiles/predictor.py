@@ -1,4 +1,4 @@
-"""Predictor: the latency of layers never run, one model a kind (`plan.predictor/1`). NumPy alone: no torch, no pickle.
+"""Predictor: the latency of layers never run, one model a kind (`plan.predictor/1`). No torch, no pickle.
 
 Two models a kind, as Neurosurgeon (Kang et al., ASPLOS 2017) proposed and as it can be done today:
 
@@ -114,8 +114,8 @@ class Predictor(
 def logarithms(features: Floats) -> Floats:
     """What the trees see: [rows, features] → [rows, `columns_of(features)`], logarithms of features and ratios.
 
-    arsinh is the logarithm that also takes zero and less. The ratios are FLOPs to each of the bytes, to all bytes, and
-    all bytes: a tree asks for one column at a time, and a roofline's ridge is a line between two.
+    arsinh is the logarithm that also takes zero and less. The ratios are FLOPs to each of the bytes and to all of
+    them: a tree asks for one column at a time, and a roofline's ridge is a line between two.
     """
     logs = np.arcsinh(features)
     total = np.arcsinh(features[:, 1 : len(FEATURES)].sum(axis=1))

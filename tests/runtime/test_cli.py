@@ -11,7 +11,7 @@ import typer.main
 from profiles import errors
 from runtime import cli
 
-COMMANDS = ("profile", "link", "cut", "data fetch", "learn", "serve", "run")
+COMMANDS = ("profile", "link", "predictor fit", "predictor measure", "cut", "data fetch", "learn", "serve", "run")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
