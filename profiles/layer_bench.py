@@ -270,7 +270,7 @@ _CONVOLUTIONS = (
 
 _FORMS: tuple[Callable[[np.random.Generator], Layer], ...] = (
     *(lambda rng, k=kernel, s=strides: _convolution(rng, k, s)
-      for kernel, strides in (_CONVOLUTIONS),
+      for kernel, strides in _CONVOLUTIONS),
     _depthwise, _depthwise,
     _linear, _linear, _linear_of_tokens, _linear_of_tokens,
     _matmul, _matmul, _attention,

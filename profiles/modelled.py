@@ -60,8 +60,8 @@ def profile_predicted(source: str, path: Path, *, batch: int = 1) -> Modelled:
     """A model on the device whose layers a predictor learned, without running it.
 
     Operators that launch nothing cost nothing. A node whose kind has no model counts 0 and is reported, in
-    the profile as well; a computational one is refused, since cuts are chosen by it. Raises ProfileError, ArtifactError (the
-    predictor's file), ModelError, TraceError.
+    the profile as well; a computational one is refused, since cuts are chosen by it.
+    Raises ProfileError, ArtifactError (the predictor's file), ModelError, TraceError.
     """
     predictor = read_predictor(path)
     if unknown := [name for name in predictor.features if name not in NODE_FEATURES]:
