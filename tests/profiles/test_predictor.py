@@ -189,7 +189,7 @@ def test_a_measured_table_fits_and_profiles_without_running(tmp_path: Path, plan
     from profiles import device
 
     table, made, out = tmp_path / "layers.csv", tmp_path / "predictor.json", tmp_path / "edge.json"
-    assert plan_command("predictor", "measure", "--seconds", "1", "--threads", "1", "--out", table).code == 0
+    assert plan_command("predictor", "measure", "--seconds", "3", "--threads", "1", "--out", table).code == 0
     done = plan_command(
         "predictor", "fit", table, "--features", "kernel,stride,groups", "--out", made, "--json", "--seed", "3"
     )
