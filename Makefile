@@ -18,7 +18,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,plot,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,plot,predict,dev]'
 	@touch $@
 
 demo: $(READY)
@@ -30,6 +30,11 @@ demo: $(READY)
 	plan cut demo/edge.json demo/cloud.json --link demo/wifi.json --out demo/plan.json
 	plan learn demo/plan.json --data mnist --noise laplace --budget 1.5 --count 20 --out demo/noise.safetensors
 	plan run demo/plan.json --noise demo/noise.safetensors --data mnist --out demo/run.json
+	plan profile alexnet --as tx2-gpu --out demo/alexnet-tx2-gpu.json > demo/alexnet-tx2-gpu.txt
+	plan profile alexnet --as titan-xp --out demo/alexnet-titan-xp.json > demo/alexnet-titan-xp.txt
+	plan profile vgg16 --as tx2-gpu --out demo/vgg16-tx2-gpu.json > demo/vgg16-tx2-gpu.txt
+	plan profile vgg16 --as titan-xp --out demo/vgg16-titan-xp.json > demo/vgg16-titan-xp.txt
+	python examples/modelled_devices.py demo
 
 lint: $(READY)
 	ruff check .

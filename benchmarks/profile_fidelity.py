@@ -111,9 +111,7 @@ def main() -> None:
         if chosen.show:
             for cut, (edge, cloud), (edge_ms, cloud_ms) in zip(cuts, errors, measured, strict=True):
                 sent = "+".join(node.id for node in CutRules(network.graph).crossing(cut))
-                print(
-                    f"    {sent:34.34} {edge_ms:8.3f} {100 * edge:5.1f} %  {cloud_ms:8.3f} {100 * cloud:5.1f} %"
-                )
+                print(f"    {sent:34.34} {edge_ms:8.3f} {100 * edge:5.1f} %  {cloud_ms:8.3f} {100 * cloud:5.1f} %")
     together = np.concatenate(everything)
     print(f"all {len(together)} halves: median {100 * np.median(together):.1f} %, ", end="")
     print(f"largest {100 * together.max():.1f} %, {100 * np.mean(together <= 0.1):.1f} % of them within 10 %")

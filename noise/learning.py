@@ -24,6 +24,7 @@ from noise.objective import alpha_at, equation_4
 from noise.randomness import SeededRandom
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError
+from profiles.zoo.catalog import has_random_weights
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -87,6 +88,11 @@ def learn(
     InfeasibleError (no noise fits the budget; the smallest budget that would is named).
     """
     start = time.perf_counter()
+    if plan.model.source is not None and has_random_weights(plan.model.source):
+        raise NoiseError(
+            f"{plan.model.name} has random weights here, so there is no accuracy to keep; plan with it, "
+            "and learn for a trained network by package.module:function"
+        )
     if seed is None:
         seed = int(np.random.default_rng().integers(2**31))
     cut = CutNetwork.of(plan)

@@ -1,11 +1,16 @@
-"""plan profile, plan link."""
+"""plan profile, plan link; plan predictor is in predictor_commands."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from profiles.predictor_commands import predictor_app
 from profiles.terminal import Row, Terminal, ms, size
+
+if TYPE_CHECKING:
+    from profiles.device import DeviceProfile
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 
@@ -13,9 +18,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 def register(app: typer.Typer) -> None:
     app.command("profile", rich_help_panel="Describe what is given")(profile)
     app.command("link", rich_help_panel="Describe what is given")(link)
+    app.add_typer(predictor_app, name="predictor", rich_help_panel="Describe what is given")
 
 
 def profile(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Zoo name, transformers:CLASS, package.module:function, or .pt2 file.")
     ],
@@ -28,6 +35,12 @@ def profile(
     pause_ms: Annotated[
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
     ] = 5.0,
+    as_device: Annotated[
+        str | None, typer.Option("--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.")
+    ] = None,
+    predict: Annotated[
+        Path | None, typer.Option(help="Do not run the model: take times from this predictor's file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Trace a model and time every node of it on this device.
@@ -35,14 +48,19 @@ def profile(
     Run it on each of the two devices and bring the files together for `plan cut`.
 
     Example: plan profile lenet --threads 1 --out edge.json
+
+    Example: plan profile lenet --as tx2-gpu --out edge.json
     """
-    from profiles import artifact
     from profiles.errors import PlanError
     from profiles.profiling import profile as measure
 
     terminal = Terminal(json=json)
     if out is None and not json:
         raise PlanError("plan profile: nowhere to put the profile; give --out FILE or --json")
+    if as_device is not None or predict is not None:
+        _refuse_timing_options(context)
+        _profile_modelled(terminal, model, out, as_device=as_device, predict=predict, batch=batch)
+        return
     with terminal.progress(f"profiling {model}") as advance:
         made = measure(
             model,
@@ -54,6 +72,60 @@ def profile(
             pause_ms=pause_ms,
             progress=advance,
         )
+    remarks = [
+        f"whole network {ms(made.whole_ms)} ms measured, batch {made.batch}; node times add up to it, so that they "
+        "fit halves that were timed",
+        f"starting the second half of a cut network takes {ms(made.start_ms)} ms more",
+    ]
+    unknown = [node.id for node in made.nodes if node.flops is None and node.kind not in ("input", "output")]
+    if unknown:
+        remarks.insert(0, f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")
+    if made.check is not None:
+        remarks.append(
+            f"{len(made.check.prefixes)} prefixes timed for real: sums of nodes off by "
+            f"{100 * made.check.median_relative_error:.1f} % (median), "
+            f"{100 * made.check.largest_relative_error:.1f} % (largest)"
+        )
+    _show_profile(terminal, made, out, remarks)
+
+
+#: What only a measurement has a use for.
+_TIMING_OPTIONS = ("threads", "device", "name", "seconds", "pause_ms")
+
+
+def _refuse_timing_options(context: typer.Context) -> None:
+    from profiles.errors import PlanError
+
+    given = [one for one in context.params if _is_given(context, one)]
+    if "as_device" in given and "predict" in given:
+        raise PlanError("--as and --predict are two ways to model a device; give one of them")
+    if useless := [f"--{one.replace('_', '-')}" for one in _TIMING_OPTIONS if one in given]:
+        way = "--as" if "as_device" in given else "--predict"
+        raise PlanError(f"{way} times nothing here, so {', '.join(useless)} cannot go with it; leave one of them out")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _profile_modelled(
+    terminal: Terminal, model: str, out: Path | None, *, as_device: str | None, predict: Path | None, batch: int
+) -> None:
+    from profiles import modelled
+
+    if as_device is not None:
+        made = modelled.profile_as(model, as_device, batch=batch)
+    else:
+        assert predict is not None
+        made = modelled.profile_predicted(model, predict, batch=batch)
+    whole = f"whole network {ms(made.profile.whole_ms)} ms modelled, batch {batch}: the sum of its nodes"
+    _show_profile(terminal, made.profile, out, [whole, *made.remarks])
+
+
+def _show_profile(terminal: Terminal, made: "DeviceProfile", out: Path | None, remarks: Sequence[str]) -> None:
+    from profiles import artifact
+
     if out is not None:
         artifact.write(out, made)
     rows = [
@@ -71,18 +143,13 @@ def profile(
         if node.kind != "output"
     ]
     terminal.table(
-        ("node", "kind", "shape", "tensor", "FLOPs", "ms"), rows, title=f"{model} on {made.device.label}", left=3
+        ("node", "kind", "shape", "tensor", "FLOPs", "ms"),
+        rows,
+        title=f"{made.model.source or made.model.name} on {made.device.label}",
+        left=3,
     )
-    unknown = [node.id for node in made.nodes if node.flops is None and node.kind not in ("input", "output")]
-    if unknown:
-        terminal.say(f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")
-    terminal.say(f"whole network {ms(made.whole_ms)} ms measured, batch {made.batch}; node times are scaled to it")
-    if made.check is not None:
-        terminal.say(
-            f"{len(made.check.prefixes)} prefixes timed for real: sums of nodes off by "
-            f"{100 * made.check.median_relative_error:.1f} % (median), "
-            f"{100 * made.check.largest_relative_error:.1f} % (largest)"
-        )
+    for line in remarks:
+        terminal.say(line)
     if out is not None:
         terminal.say(f"written: {out}")
     terminal.document(artifact.encode(made))

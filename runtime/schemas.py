@@ -10,9 +10,10 @@ from planner.plan import Plan
 from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
+from profiles.predictor import Predictor
 from runtime.record import RunRecord
 
-RECORDS: tuple[type[msgspec.Struct], ...] = (DeviceProfile, LinkProfile, Plan, NoiseFacts, RunRecord)
+RECORDS: tuple[type[msgspec.Struct], ...] = (DeviceProfile, LinkProfile, Predictor, Plan, NoiseFacts, RunRecord)
 
 
 def file_name(record: type[msgspec.Struct]) -> str:

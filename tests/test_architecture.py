@@ -68,7 +68,23 @@ def test_only_some_files_print() -> None:
             f"planner.{name}"
             for name in ("planning", "plan", "search", "cost", "legality", "breakpoints", "commands", "picture")
         ),
-        *(f"profiles.{name}" for name in ("artifact", "graph", "device", "link", "codec", "errors", "engine")),
+        *(
+            f"profiles.{name}"
+            for name in (
+                "artifact",
+                "graph",
+                "device",
+                "link",
+                "codec",
+                "errors",
+                "engine",
+                "roofline",
+                "predictor",
+                "regression",
+                "trees",
+                "layer_table",
+            )
+        ),
         "noise.collection",
         "noise.laplace",
         "noise.randomness",

@@ -11,7 +11,10 @@ import typer.main
 from profiles import errors
 from runtime import cli
 
-COMMANDS = ("profile", "link", "cut", "show", "data fetch", "models", "learn", "serve", "run")
+COMMANDS = (
+    *("profile", "link", "predictor fit", "predictor measure"),
+    *("cut", "show", "data fetch", "models", "learn", "serve", "run"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

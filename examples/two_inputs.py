@@ -1,0 +1,29 @@
+"""A network of one's own with two inputs, an image and a vector of readings, joined in the middle.
+
+plan profile examples.two_inputs:net --out edge.json
+plan cut edge.json edge.json --link wifi --at left.2+right
+"""
+
+import torch
+from torch import nn
+
+
+class TwoInputs(nn.Module):
+    """image [n, 3, 64, 64] and readings [n, 32] → logits [n, 6]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Sequential(
+            nn.Conv2d(3, 16, 5, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU(), nn.Flatten()
+        )
+        self.right = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+        self.squeeze = nn.Linear(32 * 14 * 14, 64)
+        self.head = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 6))
+
+    def forward(self, image: torch.Tensor, readings: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cat([self.squeeze(self.left(image)), self.right(readings)], dim=1))
+
+
+def net() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    return TwoInputs(), {"image": torch.rand(1, 3, 64, 64), "readings": torch.rand(1, 32)}
