@@ -9,6 +9,7 @@ Two models a kind, as Neurosurgeon (Kang et al., ASPLOS 2017) proposed and as it
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -64,7 +65,8 @@ class KindModel(msgspec.Struct, frozen=True, kw_only=True):
     """The models of one kind; `boosted` is None where there were too few layers to learn one.
 
     rows: layers in the table, held_out of them only scored. lowest, highest: of each feature among the layers
-    learned from. lowest_ms: the fastest of them, which no prediction undercuts.
+    learned from. lowest_ms: the fastest of them, which no prediction undercuts. better: the model that predicts, the
+    one with the smaller median relative error in cross-validation on the layers learned from.
     """
 
     rows: Count
@@ -76,11 +78,12 @@ class KindModel(msgspec.Struct, frozen=True, kw_only=True):
     linear_scores: Scores
     boosted: BoostedModel | None = None
     boosted_scores: Scores | None = None
+    better: Literal["linear", "boosted"] = "boosted"
 
     def predict(self, features: ArrayLike) -> Floats:
         """[rows, features] → [rows] milliseconds, by the better model; never less than the fastest layer seen."""
         given = np.asarray(features, dtype=float)
-        best = self.boosted or self.linear
+        best = self.boosted if self.boosted is not None and self.better == "boosted" else self.linear
         return np.maximum(np.nan_to_num(best.predict(given), nan=self.lowest_ms), self.lowest_ms)
 
     def covers(self, features: Sequence[float]) -> bool:

@@ -52,7 +52,8 @@ def fit(
         [row for kind, model in made.predictor.kinds.items() for row in _rows(kind, model)],
         title=f"errors on the tenth held out, seed {seed}",
     )
-    terminal.say("R² is of latency in milliseconds, not of its logarithm")
+    terminal.say("R² is of latency in milliseconds, not of its logarithm; bold: the model that predicts, chosen by")
+    terminal.say("cross-validation on the other nine tenths")
     for line in made.remarks:
         terminal.say(line)
     if out is not None:
@@ -61,9 +62,10 @@ def fit(
 
 
 def _rows(kind: str, model: "KindModel") -> list[Row]:
-    rows = [Row((kind, str(model.rows), "linear", *_cells(model.linear_scores)))]
+    cells = (kind, str(model.rows), "linear", *_cells(model.linear_scores))
+    rows = [Row(cells, mark=model.better == "linear")]
     if model.boosted_scores is not None:
-        rows.append(Row(("", "", "boosted", *_cells(model.boosted_scores)), mark=True))
+        rows.append(Row(("", "", "boosted", *_cells(model.boosted_scores)), mark=model.better == "boosted"))
     return rows
 
 
@@ -79,6 +81,7 @@ def _document(predictor: "Predictor", remarks: tuple[str, ...]) -> dict[str, obj
             "held_out": model.held_out,
             "linear": model.linear_scores,
             "boosted": model.boosted_scores,
+            "better": model.better,
         }
         for name, model in predictor.kinds.items()
     }

@@ -128,27 +128,38 @@ class _Times:
         return _Times(self.order, self.cuts, self.edges, *parts)
 
     @cached_property
+    def alone_ms(self) -> dict[str, float]:
+        """Operator → median in place."""
+        return dict(zip(self.order, map(float, np.median(self.nodes, axis=0) / 1e6), strict=True))
+
+    @cached_property
+    def inner(self) -> tuple[tuple[str, ...], ...]:
+        """The operators of each segment before, between and behind the cuts."""
+        made, before = [], frozenset[str]()
+        for edge in (*self.edges, frozenset(self.order)):
+            made.append(tuple(name for name in self.order if name in edge and name not in before))
+            before = edge
+        return tuple(made)
+
+    @cached_property
     def segments(self) -> SegmentTimes:
         return fit_segments(
             whole_ms=self.whole_ms,
             prefixes_ms=np.median(self.prefixes, axis=0) / 1e6,
             suffixes_ms=np.median(self.suffixes, axis=0) / 1e6,
+            alone_ms=[sum(self.alone_ms[name] for name in names) for names in self.inner],
         )
 
     def fitted_ms(self, network: TracedNetwork) -> dict[str, float]:
         """Node → milliseconds: a segment's time, solved for from the halves, is shared as its nodes are in place."""
         graph, found = network.graph, self.segments
-        alone = dict(zip(self.order, np.median(self.nodes, axis=0) / 1e6, strict=True))
         fitted = dict.fromkeys(graph.by_id, 0.0)
         # Starting is the input's, not the first layers'.
         start_ms = min(found.start_ms, float(found.inner_ms[0]))
         inner_ms = [float(found.inner_ms[0]) - start_ms, *map(float, found.inner_ms[1:])]
-        before: frozenset[str] = frozenset()
-        for segment_ms, edge in zip(inner_ms, (*self.edges, frozenset(graph.by_id)), strict=True):
-            names = [name for name in self.order if name in edge and name not in before]
-            shares = share(segment_ms, np.array([alone[name] for name in names]))
+        for segment_ms, names in zip(inner_ms, self.inner, strict=True):
+            shares = share(segment_ms, np.array([self.alone_ms[name] for name in names]))
             fitted |= dict(zip(names, map(float, shares), strict=True))
-            before = edge
         fitted[graph.inputs[0].id] = start_ms
         return fitted
 

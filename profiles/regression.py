@@ -1,7 +1,8 @@
 """A table of timed layers → a Predictor, with its errors on layers it has not seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ Progress = Callable[[int, int], None]
 #: Fewer layers of a kind than this give no model; fewer than the second no trees.
 LEAST_ROWS, LEAST_ROWS_FOR_TREES = 5, 20
 HELD_OUT = 0.1
+FOLDS = 4
 
-#: Shallow trees, each on a part of rows and columns: timings scatter, and deeper ones learn the scatter.
-BOOSTING = {
+#: Two ways to grow trees, each on a part of rows and columns; cross-validation chooses. Shallow ones where timings
+#: scatter, since deeper ones learn the scatter; deeper ones and more of them where they do not.
+SHALLOW = {
     "n_estimators": 300,
     "learning_rate": 0.05,
     "max_depth": 3,
@@ -28,6 +31,8 @@ BOOSTING = {
     "subsample": 0.6,
     "max_features": 0.5,
 }
+DEEP = SHALLOW | {"n_estimators": 1000, "max_depth": 4, "min_samples_leaf": 3}
+Settings = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,9 @@ def fit_kind(layers: Layers, *, seed: int) -> KindModel:
     features, latency_ms = layers.features[seen], layers.latency_ms[seen]
     truth = layers.latency_ms[held]
     linear = fit_linear(features, latency_ms)
-    boosted = fit_boosted(features, latency_ms, seed=seed) if len(layers) >= LEAST_ROWS_FOR_TREES else None
+    enough = len(layers) >= LEAST_ROWS_FOR_TREES
+    better, settings = choose(features, latency_ms, seed=seed) if enough else ("linear", SHALLOW)
+    boosted = fit_boosted(features, latency_ms, settings, seed=seed) if enough else None
     return KindModel(
         rows=len(layers),
         held_out=count,
@@ -80,7 +87,25 @@ def fit_kind(layers: Layers, *, seed: int) -> KindModel:
         linear_scores=score(linear.predict(layers.features[held]), truth),
         boosted=boosted,
         boosted_scores=score(boosted.predict(layers.features[held]), truth) if boosted else None,
+        better=better,
     )
+
+
+def choose(features: Floats, latency_ms: Floats, *, seed: int) -> tuple[Literal["linear", "boosted"], Settings]:
+    """Which model has the smaller median relative error in cross-validation, and with which trees.
+
+    The held-out layers take no part.
+    """
+    fold = np.random.default_rng(seed).permutation(len(features)) % FOLDS
+    linear, boosted = np.empty(len(features)), np.empty((2, len(features)))
+    for one in range(FOLDS):
+        seen, left = fold != one, fold == one
+        linear[left] = fit_linear(features[seen], latency_ms[seen]).predict(features[left])
+        for row, settings in enumerate((SHALLOW, DEEP)):
+            found = fit_boosted(features[seen], latency_ms[seen], settings, seed=seed)
+            boosted[row, left] = found.predict(features[left])
+    plain, shallow, deep = (score(one, latency_ms).median_relative_error for one in (linear, *boosted))
+    return "linear" if plain < min(shallow, deep) else "boosted", DEEP if deep < shallow else SHALLOW
 
 
 def fit_linear(features: Floats, latency_ms: Floats) -> LinearModel:
@@ -92,7 +117,7 @@ def fit_linear(features: Floats, latency_ms: Floats) -> LinearModel:
     return LinearModel(float(found[0]), tuple((found[1:] / sizes).tolist()))
 
 
-def fit_boosted(features: Floats, latency_ms: Floats, *, seed: int) -> BoostedModel:
+def fit_boosted(features: Floats, latency_ms: Floats, settings: Settings = SHALLOW, *, seed: int) -> BoostedModel:
     """Non-negative least squares on relative errors, then trees on the logarithm of what is left."""
     try:
         from sklearn.ensemble import GradientBoostingRegressor
@@ -102,7 +127,7 @@ def fit_boosted(features: Floats, latency_ms: Floats, *, seed: int) -> BoostedMo
         ) from error
     cost = fit_cost(features, latency_ms)
     rest = np.log(latency_ms / cost.predict(np.abs(features)))
-    found = GradientBoostingRegressor(**BOOSTING, random_state=seed).fit(logarithms(features), rest)
+    found = GradientBoostingRegressor(**settings, random_state=seed).fit(logarithms(features), rest)
     return BoostedModel(cost, trees_of(found))
 
 

@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 
 #: How much more the whole counts than a half: every reference and every sum rests on it.
 WHOLE_WEIGHT = 3.0
+#: How much less a segment's operators in place count.
+ALONE_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,13 @@ class SegmentTimes:
     start_ms: float
 
 
-def fit_segments(*, whole_ms: float, prefixes_ms: ArrayLike, suffixes_ms: ArrayLike) -> SegmentTimes:
+def fit_segments(
+    *, whole_ms: float, prefixes_ms: ArrayLike, suffixes_ms: ArrayLike, alone_ms: ArrayLike
+) -> SegmentTimes:
     """Times of k + 1 segments that add up to `whole_ms`, and of starting a second half.
 
-    prefixes_ms, suffixes_ms: of the two sides of k nested cuts, timed [k].
+    prefixes_ms, suffixes_ms: of the two sides of k nested cuts, timed [k]. alone_ms: sums of the segments' operators
+    in place [k + 1]; they decide, weakly, what the halves leave open: a segment shorter than the clock's scatter.
     """
     prefixes, suffixes = np.asarray(prefixes_ms, dtype=float), np.asarray(suffixes_ms, dtype=float)
     cuts = len(prefixes)
@@ -45,8 +50,11 @@ def fit_segments(*, whole_ms: float, prefixes_ms: ArrayLike, suffixes_ms: ArrayL
         np.hstack([1 - until, np.ones((cuts, 1))]),
         np.hstack([np.ones((1, cuts + 1)), np.zeros((1, 1))]),
     ]
-    measured = np.r_[prefixes, suffixes, whole_ms]
-    weights = np.r_[np.ones(2 * cuts), WHOLE_WEIGHT] / np.maximum(measured, 1e-9)
+    alone = np.asarray(alone_ms, dtype=float)
+    rows.append(np.eye(cuts + 1, cuts + 2))
+    measured = np.r_[prefixes, suffixes, whole_ms, alone * whole_ms / max(float(alone.sum()), 1e-9)]
+    weights = np.r_[np.ones(2 * cuts), WHOLE_WEIGHT, np.full(cuts + 1, ALONE_WEIGHT)]
+    weights /= np.maximum(measured, 1e-9 * whole_ms)
     solved, _ = nnls(np.vstack(rows) * weights[:, None], measured * weights)
     inner = solved[:-1]
     return SegmentTimes(inner * whole_ms / inner.sum(), float(solved[-1]))

@@ -99,6 +99,16 @@ def test_boosted_beats_the_plain_regression_on_a_roofline() -> None:
     assert found.boosted_scores.within_10_percent > found.linear_scores.within_10_percent
 
 
+def test_the_model_that_predicts_is_the_one_that_does_better_on_layers_it_has_not_seen() -> None:
+    assert regression.fit_kind(roofline_layers(200), seed=0).better == "boosted"
+    rng = np.random.default_rng(0)
+    features = rng.uniform(1e3, 1e6, (200, 4))
+    plane = Layers(features, 5.0 + features @ np.array([1e-5, 2e-5, 3e-5, 4e-5]))
+    model = regression.fit_kind(plane, seed=0)
+    assert model.better == "linear"
+    np.testing.assert_allclose(model.predict(features), plane.latency_ms, rtol=1e-6)
+
+
 @pytest.mark.parametrize("rows", [10, 60])
 def test_a_prediction_is_always_a_time(rows: int) -> None:
     model = regression.fit_kind(roofline_layers(rows), seed=0)

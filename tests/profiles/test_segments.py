@@ -16,7 +16,9 @@ times = st.floats(0.01, 100)
 def test_what_made_the_times_is_found_again(inner: list[float], start: float) -> None:
     until = np.cumsum(inner)
     whole = float(until[-1])
-    found = fit_segments(whole_ms=whole, prefixes_ms=until[:-1], suffixes_ms=whole - until[:-1] + start)
+    found = fit_segments(
+        whole_ms=whole, prefixes_ms=until[:-1], suffixes_ms=whole - until[:-1] + start, alone_ms=inner
+    )
     np.testing.assert_allclose(found.inner_ms, inner, rtol=1e-6, atol=1e-9)
     assert found.start_ms == pytest.approx(start, rel=1e-6)
 
@@ -24,14 +26,22 @@ def test_what_made_the_times_is_found_again(inner: list[float], start: float) ->
 @given(st.lists(times, min_size=4, max_size=12), st.integers(0, 1000))
 def test_times_that_contradict_each_other_give_no_negative_ones(until: list[float], seed: int) -> None:
     backwards = np.random.default_rng(seed).permutation(until)
-    found = fit_segments(whole_ms=50.0, prefixes_ms=until, suffixes_ms=backwards)
+    found = fit_segments(whole_ms=50.0, prefixes_ms=until, suffixes_ms=backwards, alone_ms=np.ones(len(until) + 1))
     assert (found.inner_ms >= 0).all()
     assert found.start_ms >= 0
     assert found.inner_ms.sum() == pytest.approx(50.0)
 
 
 def test_a_network_that_cannot_be_cut_is_one_segment() -> None:
-    assert fit_segments(whole_ms=2.0, prefixes_ms=[], suffixes_ms=[]).inner_ms == pytest.approx([2.0])
+    found = fit_segments(whole_ms=2.0, prefixes_ms=[], suffixes_ms=[], alone_ms=[1.0])
+    assert found.inner_ms == pytest.approx([2.0])
+
+
+def test_what_halves_leave_open_is_decided_in_place() -> None:
+    # The last prefix scatters above the whole: the halves alone would give its segment nothing.
+    found = fit_segments(whole_ms=1.0, prefixes_ms=[0.5, 1.01], suffixes_ms=[0.6, 0.1], alone_ms=[0.5, 0.48, 0.02])
+    assert 0.001 < found.inner_ms[2] < 0.02
+    assert found.inner_ms[:2].sum() == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_segment_is_shared_in_proportion_and_never_lost() -> None:
