@@ -24,7 +24,7 @@ PARTS = (
 )
 MOST_BARS = 24
 #: Bars longer than this many times what matters are cut off, their figure beside them.
-LONGEST = 5.0
+LONGEST = 12.0
 
 
 def require(path: Path) -> None:

@@ -135,7 +135,7 @@ def _show_profile(terminal: Terminal, made: "DeviceProfile", out: Path | None, r
                 node.kind,
                 "×".join(map(str, node.shape)),
                 size(node.bytes),
-                flops(node.flops),
+                flops(node.flops) if node.kind != "input" else "",
                 ms(node.time_ms),
             )
         )
@@ -147,6 +147,7 @@ def _show_profile(terminal: Terminal, made: "DeviceProfile", out: Path | None, r
         rows,
         title=f"{made.model.source or made.model.name} on {made.device.label}",
         left=3,
+        tight=True,
     )
     for line in remarks:
         terminal.say(line)

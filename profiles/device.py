@@ -136,4 +136,7 @@ def require_same_network(edge: DeviceProfile, cloud: DeviceProfile) -> None:
             if mine != other:
                 raise ProfileError(f"node {node.id!r}: {field} is {mine} on the edge, {other} on the cloud; {again}")
     if edge.model.weights and cloud.model.weights and edge.model.weights != cloud.model.weights:
-        raise ProfileError(f"the profiles are of one network with two sets of weights; {again}")
+        raise ProfileError(
+            "the profiles are of one network with two sets of weights; profile the same weights on both devices "
+            "(a function must seed them or load them, so that every call returns the same)"
+        )

@@ -40,7 +40,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     accuracy: percent of the test set, over the wire, fresh noise for every input.
     limit_ms: edge + all bytes / rate + round trip + cloud compute, measured: what no runtime can be faster than.
     bytes_up, bytes_down: all bytes on the wire for one inference, headers included. upload_bytes: of the tensors.
-    speedup_vs_cloud_only: over cloud-only on the same link; cloud_only_ms and its provenance say from what.
+    cloud_only_ms: measured on the same link, or modelled for the plan's where the server is another's, to whom the
+    input is never sent. speedup_vs_cloud_only: None there, since a modelled link is not the one that was measured.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
     """
 
@@ -60,7 +61,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     input_bytes: Count
     cloud_only_ms: float
     cloud_only_provenance: str
-    speedup_vs_cloud_only: float
+    speedup_vs_cloud_only: float | None
     equal_to_whole: bool | None
     largest_difference: float | None
     engine: str

@@ -234,7 +234,7 @@ def _record(
         input_bytes=plan.references.cloud_only.upload_bytes,
         cloud_only_ms=reference_ms,
         cloud_only_provenance="modelled" if measured.reference_ms is None else "measured",
-        speedup_vs_cloud_only=reference_ms / total,
+        speedup_vs_cloud_only=None if measured.reference_ms is None else reference_ms / total,
         equal_to_whole=True,
         largest_difference=difference,
         engine=plan.edge.engine,

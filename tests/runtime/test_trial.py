@@ -72,6 +72,7 @@ def test_a_server_elsewhere_is_used_and_never_sent_an_input(
         found = trial.run(lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), server=url, samples=5)
     assert not found.emulated
     assert found.cloud_only_provenance == "modelled"
+    assert found.speedup_vs_cloud_only is None
     assert found.accuracy.noisy > 90
 
 
