@@ -1,7 +1,7 @@
 """A network of one's own with two inputs, an image and a vector of readings, joined in the middle.
 
 plan profile examples.two_inputs:net --out edge.json
-plan cut edge.json edge.json --link wifi --at left.2+right
+plan cut edge.json edge.json --link wifi --at squeeze+right.1
 """
 
 import torch

@@ -109,6 +109,7 @@ def learn(
     from noise import collection, learning
     from noise.datasets import catalog
     from planner import plan as plans
+    from profiles import artifact
     from profiles.errors import PlanError
 
     if noise != "laplace":
@@ -117,6 +118,7 @@ def learn(
         raise PlanError(f"--budget {budget:g}: expected percentage points, more than 0 and less than 100")
     if out is None:
         raise PlanError("plan learn: nowhere to put the noise; give --out FILE")
+    artifact.require_writable(out)
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     schedule = learning.Schedule(alpha=alpha, steps=steps)
@@ -165,6 +167,11 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
         Row(("time", f"{result.seconds:.1f} s")),
     ]
     terminal.table(("", ""), rows, title=f"{result.kind} noise, judged on {found.n} test inputs", left=2)
+    if found.loss_points is not None and found.loss_points > result.budget_points:
+        terminal.say(
+            f"the loss on the test inputs is above the budget of {result.budget_points:g} points, which held on the "
+            "data kept from training; for a safe margin learn again with a smaller --budget"
+        )
     terminal.say(
         "1/SNR is a strength, not a privacy guarantee: an adversary who knows the collection can undo much of it"
     )

@@ -72,10 +72,11 @@ def cut(
         raise PlanError(f"--objective {objective}: expected one of {', '.join(get_args(Objective))}")
     if plot is not None:
         picture.require(plot)
+    artifact.require_writable(out, plot)
     terminal = Terminal(json=json)
+    profiles = device.read(edge), device.read(cloud)
     made = planning.cut(
-        device.read(edge),
-        device.read(cloud),
+        *profiles,
         links.load(link),
         objective=chosen,
         at=at,
@@ -100,6 +101,8 @@ def cut(
     if plot is not None:
         picture.write(plot, made)
     report(terminal, made, out=out)
+    for doubt in filter(None, (one.doubt for one in profiles)):
+        terminal.say(f"doubtful: {doubt}")
     for written in filter(None, (out, plot)):
         terminal.say(f"written: {written}")
     terminal.document(artifact.encode(made))
@@ -164,7 +167,7 @@ def report(terminal: Terminal, plan: "Plan", *, out: Path | None) -> None:
         where = f"stand in {out}" if out is not None else "are printed with --json"
         terminal.say(f"{len(plan.candidates) - len(shown)} more candidates {where}")
     columns, rows = tables.breakpoints(plan)
-    terminal.table(columns, rows, title="best cut by uplink bandwidth, the rest of the link held fixed", left=2)
+    terminal.table(columns, rows, title="fastest cut by uplink bandwidth, the rest of the link held fixed", left=2)
     for line in curve.drawn(plan, {name: one.uplink_mbps for name, one in presets().items()}):
         terminal.say(line)
     for line in tables.paragraphs(verdict(plan)):
@@ -188,6 +191,8 @@ def verdict(plan: "Plan") -> list[str]:
     chosen = f"the best of all legal cuts by {plan.objective}" if plan.settings.at is None else "your own"
     if plan.settings.constraints and plan.settings.at is None:
         chosen = f"the best by {plan.objective} within the constraints"
+    if plan.settings.at not in (None, plan.cut.name):
+        chosen = f"your own: the smallest legal cut that has {plan.settings.at} on the edge"
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
     lines = [f"cut: {short(plan.cut.name)} ({chosen}){speed}"]
     if (gap := plan.settings.gap) is not None:
@@ -198,6 +203,8 @@ def verdict(plan: "Plan") -> list[str]:
     if plan.settings.pareto:
         whole = "" if plan.settings.pareto.complete else " (not all of them: the search was stopped)"
         lines.append(f"* unbeaten in latency, upload bytes and edge compute alike{whole}")
+    if plan.objective == "energy":
+        lines += _less_energy(plan)
     if cloud_only < total and plan.cut.name != "cloud-only":
         lines.append(
             f"cloud-only would be as fast or faster ({ms(cloud_only)} ms), but sends the input itself: here the cut "
@@ -209,3 +216,13 @@ def verdict(plan: "Plan") -> list[str]:
             "cut for what the edge cannot hold, or take it with --at edge-only"
         )
     return lines
+
+
+def _less_energy(plan: "Plan") -> list[str]:
+    """The references that take less energy of the edge than the cut that was chosen for it."""
+    here, references = plan.predicted.energy_mj, plan.references
+    found = []
+    for name, price in (("cloud-only", references.cloud_only), ("edge-only", references.edge_only)):
+        if here is not None and price.energy_mj is not None and price.energy_mj < here and plan.cut.name != name:
+            found.append(f"{name} would take less energy of the edge: {price.energy_mj:.3g} mJ against {here:.3g} mJ")
+    return found

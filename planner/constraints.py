@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 from planner.cost import CostModel
@@ -72,9 +73,16 @@ def explain(constraints: Constraints, cost: CostModel) -> InfeasibleError:
     if ways:
         return InfeasibleError(f"no legal cut meets all constraints; one alone would do: {'; or '.join(ways)}")
     if limits or constraints.pin_edge or constraints.pin_cloud or constraints.forbid:
-        return InfeasibleError("no legal cut meets the constraints, and no single one is in the way; drop two")
+        alone = [(one, _best_value(rules, one, ())) for one in limits]
+        reach = [f"{one.option} {_figure(one.option, best)}" for one, best in alone if best is not None]
+        hint = f"; the furthest that each can go by itself: {', '.join(reach)}" if reach else ""
+        return InfeasibleError(
+            f"no legal cut meets the constraints, and no single one is in the way: relax two or more{hint}"
+        )
+    private = [node.id for node in cost.graph.inputs if node.id not in constraints.public_inputs]
     return InfeasibleError(
-        "no legal cut: a layer is needed on either side, and no input may cross; name public ones with --public-input"
+        "no legal cut: a layer is needed on either side, and no input may cross, nor what carries one past no layer; "
+        f"if one may be seen, say --public-input with its name ({', '.join(private) or 'all are public'})"
     )
 
 
@@ -100,4 +108,7 @@ def _negative(terms: Terms) -> Terms:
 
 
 def _figure(option: str, value: float) -> str:
-    return f"{value:.3f}" if option == "--deadline" else f"{value:.0f}"
+    """As the option takes it; a time rounded up, so that it can be met, sizes in whole bytes."""
+    if option == "--deadline":
+        return f"{ceil(1000 * value) / 1000:.3f} ms"
+    return f"{value:.0f} B" if option in ("--max-upload", "--max-edge-memory") else f"{value:.0f}"

@@ -90,6 +90,7 @@ class CostModel:
             edge_ms=fsum(self.edge.time_ms[name] for name in inside),
             noise_ms=self.noise_ms(sent),
             cloud_ms=self.cloud.start_ms
+            + fsum(self.cloud.receive_ms[node.id] for node in sent)
             + fsum(time for name, time in self.cloud.time_ms.items() if name not in inside),
             upload_bytes=self.upload_bytes(sent),
             reply_bytes=sum(node.bytes for node in self.graph.outputs if node.id not in inside),

@@ -49,6 +49,10 @@ class Sums:
         return np.array([self.cost.cloud.time_ms[node.id] for node in self._nodes])
 
     @cached_property
+    def _receive_ms(self) -> Floats:
+        return np.array([self.cost.cloud.receive_ms[node.id] for node in self._nodes])
+
+    @cached_property
     def _sent_bytes(self) -> Floats:
         return np.array([self.cost.sent_bytes(node) for node in self._nodes], dtype=float)
 
@@ -65,7 +69,8 @@ class Sums:
         uplink_ms = 8 * self._sent_bytes / (1000 * link.uplink_mbps)
         downlink_ms = 8 * self._reply_bytes / (1000 * link.downlink_mbps)
         constant = self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms
-        return Terms(self._edge_ms, self._cloud_ms + downlink_ms, uplink_ms + self._noise_ms, constant)
+        sending_ms = self._noise_ms + uplink_ms + self._receive_ms
+        return Terms(self._edge_ms, self._cloud_ms + downlink_ms, sending_ms, constant)
 
     def energy(self) -> Terms:
         """Raises CutError where powers are not known."""
@@ -73,7 +78,8 @@ class Sums:
         return Terms(
             edge=power.busy * self._edge_ms / 1000,
             cloud=(power.idle * self._cloud_ms + power.per_byte_down * self._reply_bytes) / 1000,
-            cross=(power.busy * self._noise_ms + power.per_byte_up * self._sent_bytes) / 1000,
+            cross=(power.busy * self._noise_ms + power.per_byte_up * self._sent_bytes + power.idle * self._receive_ms)
+            / 1000,
             constant=power.idle * (self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms) / 1000,
         )
 
@@ -86,7 +92,7 @@ class Sums:
         return (
             Terms(self._edge_ms, self._none, self._noise_ms),
             Terms(self._none, self._none, 8 * self._sent_bytes / (1000 * link.uplink_mbps), link.overhead_ms),
-            Terms(self._none, self._cloud_ms, self._none, self.cost.cloud.start_ms),
+            Terms(self._none, self._cloud_ms, self._receive_ms, self.cost.cloud.start_ms),
             Terms(self._none, 8 * self._reply_bytes / (1000 * link.downlink_mbps), self._none, link.overhead_ms),
         )
 

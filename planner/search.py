@@ -86,12 +86,12 @@ class Search:
 
     def least(self, terms: Terms) -> frozenset[str] | None:
         costs = self._linear.costs(terms)
-        known = float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum() + terms.constant)
+        every = float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum() + terms.constant)
         # A little above the cheapest linear cut, whose running sums are not exact.
-        known = min(known, float(costs.min()) * 1.01 + 1e-9) if len(costs) else known
+        known = min(every, float(costs.min()) * 1.01 + 1e-9) if len(costs) else every
         found = self.flow.best(terms, known=known)
         if found is None and len(costs):
-            found = self.flow.best(terms, known=float(terms.edge.sum() + terms.cloud.sum() + terms.cross.sum()))
+            found = self.flow.best(terms, known=every)
         return found
 
     def line_at(self, mbps: float) -> Line:
@@ -196,7 +196,9 @@ class Search:
         for node in nodes:
             if node not in self.rules.graph:
                 known = [*(one.name for one in self.linear), *self.rules.graph.by_id]
-                near = difflib.get_close_matches(name, known, n=3) or [one.name for one in self.linear[:3]]
+                near = difflib.get_close_matches(name, dict.fromkeys(known), n=3) or [
+                    one.name for one in self.linear[:3]
+                ]
                 raise CutError(f"--at {name}: no such cut or node; nearest: {', '.join(near)}")
         edge = self._sending(nodes) or frozenset().union(*(self.rules.closure(node) for node in nodes))
         if (objection := self.rules.objection(edge)) is not None:
@@ -243,6 +245,8 @@ class Search:
 
     def _some_names(self) -> str:
         names = [one.name for one in self.linear]
+        if not names:
+            return "none that sends a single tensor"
         return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 

@@ -94,6 +94,32 @@ def write(path: Path, record: msgspec.Struct) -> None:
     write_bytes(path, encode(record))
 
 
+def require_writable(*paths: Path | None) -> None:
+    """Before long work: its result must have a place. Raises ArtifactError as `write_bytes` would."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir() or not path.name:
+            raise ArtifactError(f"{path}: is a folder, expected a file's name for the result")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            os.close(handle)
+            os.unlink(temporary)
+        except OSError as error:
+            reason = (
+                f"{error.filename or path.parent} is no folder"
+                if isinstance(error, FileExistsError)
+                else error.strerror
+            )
+            raise ArtifactError(f"{path}: cannot be written ({reason}); choose another place") from error
+
+
+def _unwritable(path: Path, error: OSError) -> ArtifactError:
+    reason = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else error.strerror
+    return ArtifactError(f"{path}: cannot be written ({reason}); choose another place")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Temporary file beside the target, then rename: a reader sees the old file or the new one, never a part.
 
@@ -110,7 +136,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+        raise _unwritable(path, error) from error
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

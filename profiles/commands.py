@@ -31,7 +31,9 @@ def profile(
     batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     name: Annotated[str | None, typer.Option(help="The device's name (default: its processor's).")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="About how long to measure.")] = 4.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="About how long to measure; large networks take longer.")
+    ] = 4.0,
     pause_ms: Annotated[
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
     ] = 5.0,
@@ -51,12 +53,14 @@ def profile(
 
     Example: plan profile lenet --as tx2-gpu --out edge.json
     """
+    from profiles import artifact
     from profiles.errors import PlanError
     from profiles.profiling import profile as measure
 
     terminal = Terminal(json=json)
     if out is None and not json:
         raise PlanError("plan profile: nowhere to put the profile; give --out FILE or --json")
+    artifact.require_writable(out)
     if as_device is not None or predict is not None:
         _refuse_timing_options(context)
         _profile_modelled(terminal, model, out, as_device=as_device, predict=predict, batch=batch)
@@ -81,11 +85,14 @@ def profile(
     if unknown:
         remarks.insert(0, f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")
     if made.check is not None:
+        count = len(made.check.prefixes)
         remarks.append(
-            f"{len(made.check.prefixes)} prefixes timed for real: sums of nodes off by "
+            f"{count} prefix{'es' * (count > 1)} timed for real: sums of nodes off by "
             f"{100 * made.check.median_relative_error:.1f} % (median), "
             f"{100 * made.check.largest_relative_error:.1f} % (largest)"
         )
+    if made.doubt is not None:
+        remarks.append(f"doubtful: {made.doubt}")
     _show_profile(terminal, made, out, remarks)
 
 
@@ -230,6 +237,7 @@ def _measure_link(
     from profiles import artifact
     from profiles.probe import measure
 
+    artifact.require_writable(out)
     with terminal.progress(f"measuring the link to {host}") as advance:
         made = measure(host, port=port, seconds=seconds, repeats=repeats, name=name, progress=advance)
     terminal.say(made.label)

@@ -9,6 +9,7 @@ a mask built from one would carry the input. They are replaced by tensors made f
 
 import torch
 from torch import fx
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 aten = torch.ops.aten
 
@@ -51,7 +52,8 @@ def make_by_shape(module: fx.GraphModule) -> None:
             continue
         value = node.meta["val"]
         with module.graph.inserting_before(node):
-            shape = [_size(module.graph, node, dim, size) for dim, size in enumerate(value.shape)]
+            given = _given_shape(node)
+            shape = given or [_size(module.graph, node, dim, size) for dim, size in enumerate(value.shape)]
             made = module.graph.call_function(
                 aten.full.default, (shape, fill), {"dtype": value.dtype, "device": value.device}
             )
@@ -63,8 +65,12 @@ def make_by_shape(module: fx.GraphModule) -> None:
 
 
 def _is_size(node: fx.Node) -> bool:
+    """Whether a node reads a size that follows from the inputs' shapes; one that follows from values is a value."""
     name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
-    return name in ("sym_size", "sym_numel", "sym_stride")
+    if name not in ("sym_size", "sym_numel", "sym_stride"):
+        return False
+    value = node.meta.get("val")
+    return not isinstance(value, torch.SymInt) or not free_unbacked_symbols(value)
 
 
 def _fill_of(node: fx.Node) -> float | None:
@@ -76,6 +82,13 @@ def _fill_of(node: fx.Node) -> float | None:
         given = node.args[-1] if len(node.args) > 1 else node.kwargs.get("fill_value")
         return given if isinstance(given, int | float) else None
     return _FILLS.get(name)
+
+
+def _given_shape(node: fx.Node) -> list[int | fx.Node] | None:
+    """The shape that `new_*` were given; None where a tensor's own is taken."""
+    if isinstance(node.target, torch._ops.OpOverload) and node.target.overloadpacket.__name__.startswith("new_"):
+        return list(node.args[1] if len(node.args) > 1 else node.kwargs["size"])  # type: ignore[arg-type]
+    return None
 
 
 def _size(graph: fx.Graph, node: fx.Node, dim: int, size: int | torch.SymInt) -> int | fx.Node:

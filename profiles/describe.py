@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.utils import _pytree as pytree
 
 from profiles.dependence import parameters_of
 from profiles.flops import flops_of
@@ -56,10 +57,11 @@ def describe(name: str, node: fx.Node, names: dict[fx.Node, str], depends: set[f
     if node.op == "placeholder":
         encoded = encoded_input_bytes(shape, dtype)
         return Node(id=name, kind="input", inputs=(), shape=shape, dtype=dtype, bytes=size, encoded_bytes=encoded)
-    arguments = node.all_input_nodes
     producers = _producers(node, names, depends)
     op = op_name(node)
     kind = kind_of(op, tensors=len(producers)) if op != "getitem" else "reshape"
+    # Each argument as often as it is given: attention may take one tensor as query, key and value.
+    arguments = [one for one in pytree.tree_leaves((node.args, dict(node.kwargs))) if isinstance(one, fx.Node)]
     shapes = [shape_of(item.meta["val"], batch) for item in arguments if "val" in item.meta]
     return Node(
         id=name,

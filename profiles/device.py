@@ -45,10 +45,14 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class TimedNode(Node, frozen=True, kw_only=True, omit_defaults=True):
-    """A node and what it takes here: median and interquartile range over the repeats, scaled to the whole."""
+    """A node and what it takes here: median and interquartile range over the repeats, scaled to the whole.
+
+    receive_ms: what a cloud half that begins with its tensor needs to start, beyond the profile's start_ms.
+    """
 
     time_ms: NonNegative
     time_ms_iqr: NonNegative | None = None
+    receive_ms: NonNegative = 0.0
 
 
 class PrefixCheck(msgspec.Struct, frozen=True):
@@ -57,6 +61,10 @@ class PrefixCheck(msgspec.Struct, frozen=True):
     prefixes: tuple[str, ...]
     median_relative_error: NonNegative
     largest_relative_error: NonNegative
+
+
+#: Beyond this a profile does not tell what its halves will take.
+DOUBTFUL = 0.1
 
 
 class DeviceProfile(
@@ -90,6 +98,21 @@ class DeviceProfile(
     @cached_property
     def time_ms(self) -> dict[str, float]:
         return {node.id: node.time_ms for node in self.nodes}
+
+    @property
+    def doubt(self) -> str | None:
+        """What to say where the prefixes timed for real are far from the sums of their nodes, else None."""
+        if self.check is None or self.check.largest_relative_error <= DOUBTFUL:
+            return None
+        return (
+            f"{self.device.name}: prefixes timed for real are off by up to "
+            f"{100 * self.check.largest_relative_error:.0f} % from the sums of their nodes; was the machine busy? "
+            "Profile again when it is idle, or with more --seconds"
+        )
+
+    @cached_property
+    def receive_ms(self) -> dict[str, float]:
+        return {node.id: node.receive_ms for node in self.nodes}
 
 
 def read(path: Path) -> DeviceProfile:

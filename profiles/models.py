@@ -68,7 +68,7 @@ def import_function(source: str, *, wrong: type[PlanError] = ModelError) -> Call
         raise wrong(f"{source}: no module {error.name!r}, searched from {here}") from error
     except AttributeError as error:
         raise wrong(f"{source}: module {place!r} has no {name!r}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise wrong(f"{source}: importing it failed with {type(error).__name__}: {_one_line(error)}") from error
     if not callable(function):
         raise wrong(f"{source} is {type(function).__name__}, expected a function without arguments")
@@ -79,7 +79,7 @@ def _translated(function: Callable[[], Any], source: str, wrong: type[PlanError]
     def call() -> Any:
         try:
             return function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise wrong(f"{source} failed with {type(error).__name__}: {_one_line(error)}") from error
 
     return call
@@ -93,9 +93,13 @@ def _from_function(source: str) -> Model:
     module, inputs = made
     if isinstance(inputs, torch.Tensor):
         inputs = (inputs,)
+    if not isinstance(inputs, Mapping | tuple | list):
+        raise ModelError(f"{source} returned a module and {type(inputs).__name__}, {expected}")
     args, kwargs = ((), inputs) if isinstance(inputs, Mapping) else (tuple(inputs), {})
     if not all(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
         raise ModelError(f"{source} returned a module and inputs that are not all tensors, {expected}")
+    if any(value.layout != torch.strided for value in (*args, *kwargs.values())):
+        raise ModelError(f"{source} returned a sparse example input; give a dense one, and make it sparse in forward")
     return Model(source.rpartition(":")[2], source, module.eval(), args, kwargs)
 
 
@@ -113,6 +117,6 @@ def _from_pt2(path: Path) -> Model:
     return Model(path.stem, str(path), program.module(), tuple(args), dict(kwargs))
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else "no message"

@@ -27,20 +27,21 @@ def fit(
 ) -> None:
     """Learn latency by kind of layer, and tell the error on a tenth held out.
 
-    Columns: kind,flops,input_bytes,output_bytes,parameter_bytes,latency_ms; kind is any word. Others are left alone
-    unless named. Two models a kind: linear, as Neurosurgeon had it, and boosted trees.
+    Columns: kind,flops,input_bytes,output_bytes,parameter_bytes,latency_ms; kind is any word. Further columns count
+    where --features names them. Two models a kind: linear, as Neurosurgeon had it, and boosted trees.
 
-    Example: plan predictor fit layers.csv --out predictor.json
+    Example: plan predictor fit layers.csv --features kernel,stride,groups --out predictor.json
     """
     import msgspec
 
-    from profiles import predictor, regression
+    from profiles import artifact, predictor, regression
     from profiles.errors import PlanError
     from profiles.layer_table import read_table
 
     terminal = Terminal(json=json)
     if out is None and not json:
         raise PlanError("plan predictor fit: nowhere to put the predictor; give --out FILE or --json")
+    artifact.require_writable(out)
     further = [name.strip() for name in (features or "").split(",") if name.strip()]
     table = read_table(layers, further_features=further)
     with terminal.progress("fitting") as advance:
@@ -112,6 +113,7 @@ def measure(
     terminal = Terminal(json=json)
     if out is None:
         raise PlanError("plan predictor measure: nowhere to put the table; give --out FILE")
+    artifact.require_writable(out)
     with terminal.progress("timing layers, seconds") as advance:
         table = layer_bench.measure_layers(seconds=seconds, threads=threads, seed=seed, progress=advance)
     artifact.write_bytes(out, table)

@@ -33,9 +33,11 @@ from profiles.trace import TracedNetwork, trace
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 2, 8, 2000
-#: Linear cuts whose halves are timed at most; of these, prefixes held out as a check.
-CUTS, PREFIXES = 12, 3
+WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 1, 6, 2000
+#: Linear cuts whose halves are timed: as many as the time allows between these. Prefixes of them held out as a check.
+LEAST_CUTS, MOST_CUTS, PREFIXES = 3, 12, 3
+#: Networks up to this are short: a run of one is timed after an untimed run of the same.
+SHORT_MS = 5.0
 PAUSE_MS = 5.0
 
 
@@ -52,9 +54,9 @@ def profile(
 ) -> DeviceProfile:
     """Load, trace and time a model on this device.
 
-    source: zoo name, `package.module:function` or `.pt2` file. threads: of the CPU, None for all. seconds: about how
-    long to measure. pause_ms: before every timed run. Raises ModelError, TraceError, or ProfileError for a device
-    that is not here.
+    source: zoo name, `transformers:CLASS`, `package.module:function` or `.pt2` file. threads: of the CPU, None for
+    all. seconds: about how long to measure, or as long as the least turns take. pause_ms: before every timed run.
+    Raises ModelError, TraceError, or ProfileError for a device that is not here.
     """
     require_device(device)
     in_force = set_threads(threads)
@@ -171,7 +173,11 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     inputs = list(network.example)
     with torch.inference_mode():
         rough = np.median([steps.times_ns(tensors, synchronise) for _ in range(3)], axis=0)
-    cuts, edges = _cuts(network, dict(zip(steps.order, map(float, rough), strict=True)))
+    whole_ms = float(rough.sum()) / 1e6
+    # A turn runs each operator and the whole, and for each cut both halves, which together are one more whole.
+    fitting = int(1000 * seconds / (LEAST_REPEATS + WARM_UPS) / (whole_ms + 2 * pause_ms)) - 2
+    most = min(max(fitting, LEAST_CUTS), MOST_CUTS)
+    cuts, edges = _cuts(network, dict(zip(steps.order, map(float, rough), strict=True)), most=most)
     made = [halves.split(network, edge) for edge in edges]
     engines = [TorchEngine(half, device=device) for one in made for half in (one.edge, one.cloud)]
     whole = TorchEngine(halves.whole(network), device=device)
@@ -183,11 +189,13 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
         *(partial(engine.compute, side) for engine, side in zip(engines, given, strict=True)),
     ]
 
+    short = whole_ms <= SHORT_MS
+
     def once() -> tuple[list[int], list[int]]:
         time.sleep(pause_ms / 1000)
         with torch.inference_mode():
             nodes = steps.times_ns(tensors, synchronise)
-        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms) for run in runs]
+        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms, after_itself=short) for run in runs]
 
     start = time.perf_counter_ns()
     for _ in range(WARM_UPS):
@@ -201,15 +209,18 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     return _Times(tuple(steps.order), cuts, edges, node_ns, run_ns[:, 0], run_ns[:, 1::2], run_ns[:, 2::2])
 
 
-def _cuts(network: TracedNetwork, time_ns: dict[str, float]) -> tuple[tuple[str, ...], tuple[frozenset[str], ...]]:
+def _cuts(
+    network: TracedNetwork, time_ns: dict[str, float], *, most: int
+) -> tuple[tuple[str, ...], tuple[frozenset[str], ...]]:
     """Linear cuts whose halves are timed, and the nodes before each."""
     graph = network.graph
-    cuts = tuple(linear_cuts(graph, most=CUTS, weight=[time_ns.get(node.id, 0.0) for node in graph.nodes]))
+    cuts = tuple(linear_cuts(graph, most=most, weight=[time_ns.get(node.id, 0.0) for node in graph.nodes]))
     return cuts, tuple(graph.with_needs([cut, *(node.id for node in graph.inputs)]) for cut in cuts)
 
 
 def _timed(network: TracedNetwork, times: _Times) -> tuple[TimedNode, ...]:
     fitted = times.fitted_ms(network)
+    receive_ms = dict(zip(times.cuts, map(float, times.segments.receive_ms), strict=True))
     alone = {name: summary(column) for name, column in zip(times.order, times.nodes.T, strict=True)}
     made = []
     for node in network.graph.nodes:
@@ -218,7 +229,14 @@ def _timed(network: TracedNetwork, times: _Times) -> tuple[TimedNode, ...]:
         iqr_ms = None
         if spread is not None:
             iqr_ms = spread.iqr_ms * fitted[node.id] / spread.median_ms if spread.median_ms else 0.0
-        made.append(TimedNode(**fields, time_ms=fitted[node.id], time_ms_iqr=iqr_ms))
+        made.append(
+            TimedNode(
+                **fields,
+                time_ms=fitted[node.id],
+                time_ms_iqr=iqr_ms,
+                receive_ms=receive_ms.get(node.id, 0.0),
+            )
+        )
     return tuple(made)
 
 

@@ -4,9 +4,10 @@ A sum of times measured operator by operator misses what only a half as a whole 
 its start, operators that overlap. So the halves themselves are timed at a few linear cuts, and the times of the
 segments between these cuts are solved for, non-negative, with relative errors weighted alike:
 
-    prefix_k = u_0 + … + u_k        suffix_k = start + u_(k+1) + … + u_m        whole = u_0 + … + u_m
+    prefix_k = u_0 + … + u_k     suffix_k = start + receive_k + u_(k+1) + … + u_m     whole = u_0 + … + u_m
 
-Starting costs something once for the whole, where it is part of u_0, and once more for a cut network's second half.
+Starting costs something once for the whole, where it is part of u_0, and once more for a cut network's second half;
+more of it where that half begins with operators that the wait has let go cold (`receive`, a matter of the tensor).
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,18 @@ Floats = NDArray[np.float64]
 WHOLE_WEIGHT = 3.0
 #: How much less a segment's operators in place count.
 ALONE_WEIGHT = 0.05
+#: How much less it costs to say that a half starts slower than that its segments do.
+RECEIVE_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
 class SegmentTimes:
-    """inner_ms: of each of k + 1 segments before, between and behind k cuts. start_ms: of starting a half."""
+    """inner_ms: of each of k + 1 segments before, between and behind k cuts. start_ms: of starting a second half;
+    receive_ms: beyond that, of starting it behind each cut [k]."""
 
     inner_ms: Floats
     start_ms: float
+    receive_ms: Floats
 
 
 def fit_segments(
@@ -45,19 +50,22 @@ def fit_segments(
     prefixes, suffixes = np.asarray(prefixes_ms, dtype=float), np.asarray(suffixes_ms, dtype=float)
     cuts = len(prefixes)
     until = np.tri(cuts, cuts + 1)  # prefix k holds segments 0 … k
-    rows = [
-        np.hstack([until, np.zeros((cuts, 1))]),
-        np.hstack([1 - until, np.ones((cuts, 1))]),
-        np.hstack([np.ones((1, cuts + 1)), np.zeros((1, 1))]),
+    none, each, alone = np.zeros((cuts, 1)), np.eye(cuts), np.asarray(alone_ms, dtype=float)
+    rows = [  # columns: segments, start, receive
+        np.hstack([until, none, 0 * each]),
+        np.hstack([1 - until, none + 1, each]),
+        np.hstack([np.ones((1, cuts + 1)), np.zeros((1, cuts + 1))]),
+        np.eye(cuts + 1, 2 * cuts + 2),
+        np.eye(cuts, 2 * cuts + 2, cuts + 2),
     ]
-    alone = np.asarray(alone_ms, dtype=float)
-    rows.append(np.eye(cuts + 1, cuts + 2))
-    measured = np.r_[prefixes, suffixes, whole_ms, alone * whole_ms / max(float(alone.sum()), 1e-9)]
-    weights = np.r_[np.ones(2 * cuts), WHOLE_WEIGHT, np.full(cuts + 1, ALONE_WEIGHT)]
+    measured = np.r_[prefixes, suffixes, whole_ms, alone * whole_ms / max(float(alone.sum()), 1e-9), suffixes]
+    weights = np.r_[np.ones(2 * cuts), WHOLE_WEIGHT, np.full(cuts + 1, ALONE_WEIGHT), np.full(cuts, RECEIVE_WEIGHT)]
     weights /= np.maximum(measured, 1e-9 * whole_ms)
-    solved, _ = nnls(np.vstack(rows) * weights[:, None], measured * weights)
-    inner = solved[:-1]
-    return SegmentTimes(inner * whole_ms / inner.sum(), float(solved[-1]))
+    # Receiving is drawn towards nothing, so that it explains what the rest cannot.
+    wanted = np.r_[measured[:-cuts] if cuts else measured, np.zeros(cuts)]
+    solved, _ = nnls(np.vstack(rows) * weights[:, None], wanted * weights)
+    inner = solved[: cuts + 1]
+    return SegmentTimes(inner * whole_ms / inner.sum(), float(solved[cuts + 1]), solved[cuts + 2 :])
 
 
 def linear_cuts(graph: LayerGraph, *, most: int, weight: Sequence[float]) -> list[str]:

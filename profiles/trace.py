@@ -101,6 +101,7 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
             program = program.run_decompositions({})
     module: fx.GraphModule = program.module(check_guards=False)
     _drop_checks(module)
+    _require_plain(module, model.source)
     make_by_shape(module)
     depends = depends_on_inputs(module)
     fx_nodes = _identify(module, depends, model.source)
@@ -166,6 +167,16 @@ def _batch_symbol(program: torch.export.ExportedProgram) -> Any:
 
 def _mutates(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _require_plain(module: fx.GraphModule, source: str) -> None:
+    """Raises TraceError for operators that hold networks of their own."""
+    for node in module.graph.nodes:
+        if isinstance(node.target, torch._ops.HigherOrderOperator):
+            raise TraceError(
+                f"{source} cannot be cut: its forward holds {node.target.__name__}, a network within the network; "
+                "take torch.autocast, torch.cond and the like out of it"
+            )
 
 
 def _drop_checks(module: fx.GraphModule) -> None:

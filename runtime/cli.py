@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 
@@ -18,6 +19,9 @@ EPILOG = (
     "Exit codes: 0 done, 2 bad input, 3 nothing meets what was asked, 4 a peer or link failed. "
     "--debug anywhere shows the traceback of an error."
 )
+
+#: Exit code of a command that was interrupted: 128 + SIGINT.
+STOPPED = 130
 
 app = typer.Typer(
     name="plan",
@@ -53,11 +57,16 @@ def main() -> None:
     arguments = [one for one in sys.argv[1:] if one != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
+        # Ended by `kill` or a closed terminal as by the keyboard: what was begun is put away.
+        for one in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(one, signal.default_int_handler)
         with documents_alone() if "--json" in arguments else contextlib.nullcontext():
             code = app(args=arguments, prog_name="plan", standalone_mode=False)
+        if code == STOPPED:  # typer has taken the interrupt for itself
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
-        _fail("stopped by the user; nothing half-written is left", 130, debug=debug)
+        _fail("stopped by the user; nothing half-written is left", STOPPED, debug=debug)
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
         with contextlib.suppress(OSError):
@@ -76,7 +85,7 @@ def _other(error: Exception, *, debug: bool) -> None:
         where = getattr(context, "command_path", "plan") if context else "plan"
         _fail(f"{str(message()).rstrip('.')}; see `{where} --help`", 2, debug=debug)
     if type(error).__name__ == "Abort":
-        _fail("stopped by the user; nothing half-written is left", 130, debug=debug)
+        _fail("stopped by the user; nothing half-written is left", STOPPED, debug=debug)
     if isinstance(error, ModuleNotFoundError):
         _fail(_missing(error), 2, debug=debug)
     reason = " ".join(str(error).split()) or "no message"

@@ -1,5 +1,6 @@
 """plan serve, plan run."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,8 @@ def serve(
         else:
             terminal.say(f"serving {', '.join(models)} on {url}; Ctrl-C ends it")
         terminal.document(msgspec.json.encode({"url": url, "models": list(models)}))
-        server.run(sockets=[bound])
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            server.run(sockets=[bound])
 
 
 def _end_with_stdin(server: object) -> None:
@@ -113,6 +115,7 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
+    artifact.require_writable(out, output)
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     require_cut(planned)

@@ -16,8 +16,8 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
     if run.speedup_vs_cloud_only is None:
         terminal.say(
-            "cloud-only is modelled for the plan's link, since the input itself is never sent to another's server: no "
-            "speed-up is claimed on this run's link; uplink and downlink are told apart as predicted"
+            "cloud-only is modelled for the plan's link, since the input itself is never sent to another's server: "
+            "no speed-up is claimed on this run's link; uplink and downlink are told apart as predicted"
         )
 
 

@@ -141,6 +141,20 @@ class Item(nn.Module):
         return self.last(self.head(x) * x.sum().item())
 
 
+class SelfAttention(nn.Module):
+    """One tensor as query, key and value; a mask of twice the batch made by shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)  # [n, 5, 8]
+        x = functional.scaled_dot_product_attention(x, x, x)
+        zeros = x.new_zeros(2 * x.shape[0], 8)
+        return self.last(x.mean(1) + zeros[: x.shape[0]])
+
+
 def traced(made: tuple[nn.Module, Any], batch: int = 1) -> TracedNetwork:
     module, inputs = made
     args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
@@ -187,4 +201,8 @@ def item() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Item(), (torch.rand(1, 6),)
 
 
-ALL = (skip, branches, in_place, shared, two_inputs, windows, time_first)
+def self_attention() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return SelfAttention(), (torch.rand(1, 5, 6),)
+
+
+ALL = (skip, branches, in_place, shared, two_inputs, windows, time_first, self_attention)

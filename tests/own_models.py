@@ -78,3 +78,35 @@ def many_classes() -> Any:
 def whole_numbers() -> Any:
     (x, y), (test_x, test_y) = images()
     return ((255 * x).astype(np.uint8), y), ((255 * test_x).astype(np.uint8), test_y)
+
+
+def nothing() -> Any:
+    return nn.Linear(4, 3), None
+
+
+def leaves() -> Any:
+    raise SystemExit(7)
+
+
+def sparse() -> Any:
+    return nn.Linear(4, 3), torch.eye(4).to_sparse()
+
+
+def in_autocast() -> Any:
+    return _seeded(lambda: (_Autocast(), torch.rand(1, 4)))
+
+
+class _Autocast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            x = self.first(x)
+        return self.last(x.float())
+
+
+def dictionaries() -> Any:
+    (x, y), _ = images()
+    return ({"x": x}, y), ({"x": x}, y)

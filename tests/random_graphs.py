@@ -33,6 +33,7 @@ def profiles(draw: st.DrawFn, most_nodes: int = 10, *, dead_ends: bool = True) -
                     bytes=size,
                     encoded_bytes=encoded,
                     time_ms=time_ms,
+                    receive_ms=draw(TIMES) / 8,
                 )
             )
 

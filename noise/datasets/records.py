@@ -46,6 +46,9 @@ def as_split(pair: Any, *, origin: str) -> Split:
         inputs, labels = (np.asarray(part) for part in pair)
     except (TypeError, ValueError) as error:
         raise DataError(f"{origin}: got {type(pair).__name__}, expected a pair (inputs, labels) of arrays") from error
+    if not inputs.ndim or not labels.ndim:
+        kinds = " and ".join(type(part).__name__ for part in pair)
+        raise DataError(f"{origin}: got {kinds}, expected two arrays; data for networks of one input are supported")
     if len(inputs) != len(labels) or len(labels) < 10:
         raise DataError(f"{origin}: {len(inputs)} inputs and {len(labels)} labels, expected as many, 10 or more")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):

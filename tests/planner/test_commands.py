@@ -230,3 +230,23 @@ def test_the_plan_is_the_same_byte_for_byte_in_every_process(tiny: dict[str, Any
         )
         made.add(done.stdout)
     assert len(made) == 1
+
+
+def test_a_node_that_ends_no_cut_is_said_to_be_the_users_own(
+    tmp_path: Path, tiny: dict[str, Any], plan_command: Callable[..., Any]
+) -> None:
+    edge = tmp_path / "edge.json"
+    edge.write_text(json.dumps(tiny))
+    done = plan_command("cut", edge, edge, "--link", "wifi", "--at", "conv")
+    assert "the smallest legal cut that has conv on the edge" in " ".join(done.out.split())
+
+
+def test_a_plan_from_a_doubtful_profile_says_so(
+    tmp_path: Path, tiny: dict[str, Any], plan_command: Callable[..., Any]
+) -> None:
+    edge, sure = tmp_path / "edge.json", tmp_path / "sure.json"
+    sure.write_text(json.dumps(tiny))
+    tiny["check"] = {"prefixes": ["conv"], "median_relative_error": 0.3, "largest_relative_error": 0.42}
+    edge.write_text(json.dumps(tiny))
+    assert "doubtful" not in plan_command("cut", sure, sure, "--link", "wifi").out
+    assert "off by up to 42 %" in " ".join(plan_command("cut", edge, sure, "--link", "wifi").out.split())

@@ -38,7 +38,7 @@ def test_a_constraint_is_met(lenet_profile: DeviceProfile, constraints: Constrai
 @pytest.mark.parametrize(
     ("constraints", "ways"),
     [
-        (Constraints(max_upload=100), ["--max-upload 336 (now 100)"]),
+        (Constraints(max_upload=100), ["--max-upload 336 B (now 100 B)"]),
         (Constraints(max_upload=400, min_depth=5), ["--min-depth 4 (now 5)"]),
         (Constraints(max_crossing=0), ["--max-crossing 1 (now 0)"]),
         (Constraints(max_edge_memory=60_000, min_depth=3), ["--max-edge-memory", "--min-depth 2 (now 3)"]),

@@ -101,3 +101,17 @@ def test_a_folder_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
     blocker.write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         artifact.write_bytes(blocker / "below.json", b"x")
+
+
+def test_a_place_is_tried_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    artifact.require_writable(None, tmp_path / "new" / "edge.json", tmp_path / "file")
+    assert not list((tmp_path / "new").iterdir())
+    assert (tmp_path / "file").read_text() == "kept"
+    for wrong, word in (
+        (tmp_path, "is a folder"),
+        (Path(), "is a folder"),
+        (tmp_path / "file" / "x", "is no folder"),
+    ):
+        with pytest.raises(ArtifactError, match=word):
+            artifact.require_writable(wrong)

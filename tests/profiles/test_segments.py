@@ -21,6 +21,7 @@ def test_what_made_the_times_is_found_again(inner: list[float], start: float) ->
     )
     np.testing.assert_allclose(found.inner_ms, inner, rtol=1e-6, atol=1e-9)
     assert found.start_ms == pytest.approx(start, rel=1e-6)
+    np.testing.assert_allclose(found.receive_ms, 0, atol=1e-6 * whole)
 
 
 @given(st.lists(times, min_size=4, max_size=12), st.integers(0, 1000))
@@ -30,6 +31,14 @@ def test_times_that_contradict_each_other_give_no_negative_ones(until: list[floa
     assert (found.inner_ms >= 0).all()
     assert found.start_ms >= 0
     assert found.inner_ms.sum() == pytest.approx(50.0)
+
+
+def test_a_half_that_starts_slower_than_the_others_is_said_to() -> None:
+    prefixes, suffixes = np.array([1.0, 2.0, 3.0]), np.array([3.2, 2.2, 1.9])
+    found = fit_segments(whole_ms=4.0, prefixes_ms=prefixes, suffixes_ms=suffixes, alone_ms=np.ones(4))
+    assert found.receive_ms[2] == pytest.approx(0.7, abs=0.1)
+    assert found.receive_ms[:2] == pytest.approx(0.0, abs=0.05)
+    assert found.start_ms == pytest.approx(0.2, abs=0.1)
 
 
 def test_a_network_that_cannot_be_cut_is_one_segment() -> None:

@@ -1,6 +1,8 @@
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,11 @@ def test_profile_and_link_write_what_cut_reads(tmp_path: Path, plan_command: Cal
         (("profile", "lenet"), "give --out FILE or --json"),
         (("profile", "lenet", "--batch", "0"), "--batch"),
         (("profile", "nowhere:f", "--json"), "no module 'nowhere'"),
+        (("profile", "own_models:nothing", "--json"), "a module and NoneType, expected"),
+        (("profile", "own_models:leaves", "--json"), "failed with SystemExit"),
+        (("profile", "own_models:sparse", "--json"), "a sparse example input"),
+        (("profile", "own_models:in_autocast", "--json"), "take torch.autocast"),
+        (("profile", "lenet", "--out", "/"), "is a folder"),
         (("link", "--preset", "wify"), "no preset 'wify'; there are: wifi"),
         (("link", "--out", "x.json"), "or --preset"),
         (("learn", "gone.json", "--data", "mnist", "--out", "x"), "gone.json: no such file"),
@@ -127,3 +134,42 @@ def test_bad_input_is_one_line_and_exit_2(
     assert done.code == 2
     assert word in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def started(*arguments: str, until: str) -> "subprocess.Popen[str]":
+    """`plan` as a process of its own, once a line of its output holds a word."""
+    command = [sys.executable, "-m", "runtime.cli", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while until not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    return process
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path, lenet_plan: Any) -> Path:
+    from profiles import artifact
+
+    artifact.write(tmp_path / "plan.json", lenet_plan)
+    return tmp_path / "plan.json"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_ends_well_when_told_to(how: signal.Signals, plan_file: Path) -> None:
+    server = started("serve", str(plan_file), "--port", "0", until="serving")
+    time.sleep(0.5)
+    server.send_signal(how)
+    assert server.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_work_that_is_stopped_says_so_in_one_line_and_leaves_nothing(how: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "edge.json"
+    command = [sys.executable, "-m", "runtime.cli", "profile", "lenet", "--seconds", "60", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(6)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.splitlines() == ["plan: stopped by the user; nothing half-written is left"]
+    assert not list(tmp_path.iterdir())
