@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from planner.plan import Plan
 from profiles import artifact
-from profiles.artifact import Count
+from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
 
 SCHEMA = "plan.noise/1"
@@ -49,9 +49,9 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
     crossing: tuple[Crossing, ...]
     wire: str
     data: str
-    budget_points: float
+    budget_points: NonNegative
     accuracy: Accuracy
-    snr_inverse: float
+    snr_inverse: Positive
     settings: dict[str, float | int | str | None]
 
 
@@ -106,6 +106,8 @@ def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:
 def _distributions(arrays: dict[str, NDArray[Any]], tensor: Crossing) -> OrderedLaplace:
     loc, scale, packed = (arrays[f"{tensor.node}.{part}"] for part in ("loc", "scale", "order"))
     elements = int(np.prod(tensor.shape))
+    if not len(loc):
+        raise ValueError(f"{tensor.node}.loc")
     order = unpack_order(packed, distributions=len(loc), elements=elements)
     if loc.shape != scale.shape or not np.isfinite(loc).all() or not (np.isfinite(scale) & (scale > 0)).all():
         raise ValueError(f"{tensor.node}.scale")

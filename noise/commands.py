@@ -118,7 +118,7 @@ def learn(
         raise PlanError(f"--budget {budget:g}: expected percentage points, more than 0 and less than 100")
     if out is None:
         raise PlanError("plan learn: nowhere to put the noise; give --out FILE")
-    artifact.require_writable(out)
+    artifact.require_writable(out, beside=[plan])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     schedule = learning.Schedule(alpha=alpha, steps=steps)

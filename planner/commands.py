@@ -72,7 +72,7 @@ def cut(
         raise PlanError(f"--objective {objective}: expected one of {', '.join(get_args(Objective))}")
     if plot is not None:
         picture.require(plot)
-    artifact.require_writable(out, plot)
+    artifact.require_writable(out, plot, beside=[edge, cloud, Path(link)])
     terminal = Terminal(json=json)
     profiles = device.read(edge), device.read(cloud)
     made = planning.cut(

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -94,42 +95,40 @@ def write(path: Path, record: msgspec.Struct) -> None:
     write_bytes(path, encode(record))
 
 
-def require_writable(*paths: Path | None) -> None:
-    """Before long work: its result must have a place. Raises ArtifactError as `write_bytes` would."""
-    for path in paths:
-        if path is None:
-            continue
+def require_writable(*paths: Path | None, beside: Iterable[Path | None] = ()) -> None:
+    """Before long work: its result must have a place, which is not that of an input (`beside`).
+
+    Raises ArtifactError as `write_bytes` would.
+    """
+    inputs = {one.resolve() for one in beside if one is not None}
+    for path in filter(None, paths):
+        if path.resolve() in inputs:
+            raise ArtifactError(
+                f"{path}: is read here as well and would be lost; choose another place for the result"
+            )
         if path.is_dir() or not path.name:
             raise ArtifactError(f"{path}: is a folder, expected a file's name for the result")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            os.close(handle)
-            os.unlink(temporary)
-        except OSError as error:
-            reason = (
-                f"{error.filename or path.parent} is no folder"
-                if isinstance(error, FileExistsError)
-                else error.strerror
-            )
-            raise ArtifactError(f"{path}: cannot be written ({reason}); choose another place") from error
-
-
-def _unwritable(path: Path, error: OSError) -> ArtifactError:
-    reason = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else error.strerror
-    return ArtifactError(f"{path}: cannot be written ({reason}); choose another place")
+        if not _is_special(path):
+            try:
+                Path(_temporary(path)).unlink()
+            except OSError as error:
+                raise _unwritable(path, error) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Temporary file beside the target, then rename: a reader sees the old file or the new one, never a part.
 
-    Raises ArtifactError where the folder does not take the file.
+    A link is followed; a device or a pipe is written to, never replaced. Raises ArtifactError where the folder does
+    not take the file.
     """
-    handle, temporary = -1, ""
+    path = Path(os.path.realpath(path))
+    temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
+        if _is_special(path):
+            path.write_bytes(data)
+            return
+        temporary = _temporary(path)
+        with open(temporary, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -140,6 +139,24 @@ def write_bytes(path: Path, data: bytes) -> None:
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> str:
+    """A new, empty file beside the target."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    return name
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a device or a pipe stands there."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _unwritable(path: Path, error: OSError) -> ArtifactError:
+    reason = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else error.strerror
+    return ArtifactError(f"{path}: cannot be written ({reason}); choose another place")
 
 
 def _umask() -> int:

@@ -41,7 +41,7 @@ def fit(
     terminal = Terminal(json=json)
     if out is None and not json:
         raise PlanError("plan predictor fit: nowhere to put the predictor; give --out FILE or --json")
-    artifact.require_writable(out)
+    artifact.require_writable(out, beside=[layers])
     further = [name.strip() for name in (features or "").split(",") if name.strip()]
     table = read_table(layers, further_features=further)
     with terminal.progress("fitting") as advance:

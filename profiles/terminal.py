@@ -56,7 +56,11 @@ class Terminal:
     def _console(self, *, stderr: bool) -> "Console":
         from rich.console import Console
 
-        return Console(stderr=stderr, highlight=False, soft_wrap=False)
+        class Passing(Console):
+            def on_broken_pipe(self) -> None:  # rich would exit with 1; whoever starts commands knows better
+                raise BrokenPipeError
+
+        return Passing(stderr=stderr, highlight=False, soft_wrap=False)
 
     def say(self, line: str) -> None:
         """A line for people."""

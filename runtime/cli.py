@@ -1,6 +1,7 @@
 """`plan`: collects the rooms' commands; exit codes; one-line errors."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -86,6 +87,8 @@ def _other(error: Exception, *, debug: bool) -> None:
         _fail(f"{str(message()).rstrip('.')}; see `{where} --help`", 2, debug=debug)
     if type(error).__name__ == "Abort":
         _fail("stopped by the user; nothing half-written is left", STOPPED, debug=debug)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _fail("what was to be printed or written does not fit: no space left on the device", 2, debug=debug)
     if isinstance(error, ModuleNotFoundError):
         _fail(_missing(error), 2, debug=debug)
     reason = " ".join(str(error).split()) or "no message"

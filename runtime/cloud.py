@@ -221,6 +221,8 @@ async def _broken(_: Request, __: Exception) -> Response:
 
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket. Raises ListenError: the port is taken, or the address is not this machine's."""
+    if not host:
+        raise ListenError("no address to listen on; give --host 127.0.0.1, or 0.0.0.0 for every interface")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

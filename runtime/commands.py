@@ -115,7 +115,7 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
-    artifact.require_writable(out, output)
+    artifact.require_writable(out, output, beside=[plan, noise, input])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     require_cut(planned)

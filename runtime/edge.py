@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from noise.randomness import SystemRandom, Uniforms
 from profiles import codec
 from profiles.engine import Engine
-from profiles.errors import PeerError, UrlError
+from profiles.errors import NoiseError, PeerError, UrlError
 from runtime import protocol
 from runtime.contract import TensorContract
 from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
@@ -208,12 +208,26 @@ class EdgeHalf:
         sent, parameters = dict[str, Array](), dict(self._parameters)
         for name, tensor, more in zip(self._crossing, tensors[: len(self._crossing)], drawn, strict=True):
             noisy = (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
+            _require_hidden(name, tensor, noisy)
             sent[name], scaling = codec.to_wire(noisy, name=name, wire=self._wire)
             parameters |= scaling
         return sent, parameters
 
 
+def _require_hidden(name: str, tensor: Array, noisy: Array) -> None:
+    """Noise far below or beyond a tensor's own numbers leaves it clean, or leaves nothing of it."""
+    # Zeros apart: after a ReLU they are the most, and any noise changes them.
+    if 2 * np.count_nonzero((noisy == tensor) & (tensor != 0)) > np.count_nonzero(tensor):
+        raise NoiseError(
+            f"{name}: the noise is too weak to change it, nothing was sent; learn noise for this network"
+        )
+    if not np.isfinite(noisy).all():
+        raise NoiseError(f"{name}: with its noise it is no finite number, nothing was sent; check inputs and noise")
+
+
 def _is_address(url: str) -> bool:
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -30,7 +30,7 @@ def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | N
     example = cut.network.example[0]
     inputs = _load(source, tuple(example.shape[1:]), str(example.dtype).removeprefix("torch."))
     with ExitStack() as stack:
-        url = server or stack.enter_context(local_cloud(plan, link))
+        url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         edge = edge_half(cut, noise, stack.enter_context(connect(url, plan, cut)))
         parts = batches(inputs, size=cut.rows or BATCH, fixed=cut.rows is not None)
         answers = [edge.infer([part]).outputs[0][:count] for part, count in parts]
@@ -44,10 +44,9 @@ def _load(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     data = artifact.read_bytes(path, what="an .npy file of inputs")
     try:
         found = np.load(BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not an .npy file ({str(error).splitlines()[0]}); save it with numpy.save"
-        ) from error
+    except Exception as error:  # a header can ask for anything: memory, names, an endless number
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: not an .npy file ({reason[:200]}); save it with numpy.save") from error
     if (
         not isinstance(found, np.ndarray)
         or found.shape[1:] != shape
@@ -59,4 +58,6 @@ def _load(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         )
     if str(found.dtype) != dtype:
         raise DataError(f"{path}: {found.dtype}, the model takes {dtype}; convert it with .astype('{dtype}')")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise DataError(f"{path}: holds NaN or infinity, expected finite numbers")
     return found

@@ -209,7 +209,8 @@ def _cut(body: bytes | memoryview, header_length: str | None) -> tuple[memoryvie
     view = memoryview(body)
     if header_length is None:
         return view, view[:0]
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(view):
+    plain = header_length.isascii() and header_length.isdigit() and len(header_length) <= 18
+    if not plain or int(header_length) > len(view):
         raise ProtocolError(f"{HEADER_LENGTH} is {header_length[:20]!r}, the body has {len(view)} bytes")
     return view[: int(header_length)], view[int(header_length) :]
 
@@ -274,7 +275,11 @@ def _from_json(fact: _Tensor) -> Array:
         array = np.asarray(fact.data).reshape(-1)
         if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
             raise ValueError(f"{len(array)} values of {array.dtype}")
-        return array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
+        if made.dtype.kind == "f" and not np.isfinite(made).all():
+            raise ValueError("a number is too large for the type")
+        return made
     except (PlanError, ValueError, OverflowError, RecursionError) as error:
         raise ProtocolError(
             f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})"

@@ -68,7 +68,9 @@ def run(
     difference, clean = _whole(cut, inputs)
     used = link or plan.link
     with ExitStack() as stack:
-        url = server or stack.enter_context(local_cloud(plan, used if emulate else None))
+        url = server
+        if url is None:
+            url = stack.enter_context(local_cloud(plan, used if emulate else None))
         client = stack.enter_context(connect(url, plan, cut))
         edge = edge_half(cut, noise, client, timing=True)
         reference = None

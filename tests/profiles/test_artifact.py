@@ -115,3 +115,27 @@ def test_a_place_is_tried_before_the_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArtifactError, match=word):
             artifact.require_writable(wrong)
+
+
+def test_a_link_is_followed_and_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.json", tmp_path / "target.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    artifact.write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    artifact.require_writable(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    artifact.write_bytes(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_an_input_is_never_written_over(tmp_path: Path) -> None:
+    edge = tmp_path / "edge.json"
+    edge.write_text("kept")
+    with pytest.raises(ArtifactError, match="would be lost"):
+        artifact.require_writable(tmp_path / "x" / ".." / "edge.json", beside=[None, edge])

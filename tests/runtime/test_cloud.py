@@ -71,6 +71,8 @@ def body(**changes: Any) -> bytes:
         (b"junk", {}, 400, "JSON header"),
         (body(), {"Inference-Header-Content-Length": "7"}, 400, "JSON header"),
         (body(), {"Content-Encoding": "gzip"}, 415, "compressed"),
+        (body(), {"Inference-Header-Content-Length": "9" * 5000}, 400, "the body has"),
+        (body(data=[1e308] * 120), {}, 400, "too large"),
         (b"x" * 4_000_000, {}, 413, "larger"),
     ],
 )
@@ -147,6 +149,8 @@ def test_a_taken_port_is_one_clear_line() -> None:
             listen("127.0.0.1", port)
     with pytest.raises(ListenError, match="cannot listen"):
         listen("203.0.113.7", 8400)
+    with pytest.raises(ListenError, match="no address"):
+        listen("", 8400)
 
 
 def test_the_whole_network_is_served_for_comparison_only_where_asked(lenet_plan: Plan) -> None:

@@ -179,7 +179,16 @@ def test_a_peer_that_is_not_there_or_not_ours_is_named(url: str) -> None:
         client.metadata()
     with CloudClient(url, "lenet") as client, pytest.raises(PeerError, match="refused the inference"):
         client.infer({"flatten": np.zeros((1, 7), np.float32)})
-    for wrong in ("cloud:8400", "ftp://cloud", "http://", "http://cloud:port", "http://cloud:99999"):
+    for wrong in (
+        "cloud:8400",
+        "ftp://cloud",
+        "http://",
+        "http://cloud:port",
+        "http://cloud:99999",
+        "",
+        "http://é:1",
+        "http://a:1\n",
+    ):
         with pytest.raises(UrlError, match="expected http://host:port"):
             CloudClient(wrong, "lenet")
 

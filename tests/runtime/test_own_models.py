@@ -89,13 +89,13 @@ def test_the_answer_with_hardly_any_noise_is_the_models_own(tmp_path: Path) -> N
     plan = planned("own_models:early", at="stem")
     noise = learned(plan)
     (one,) = noise.noise.tensors.values()
-    one.scale[:], one.loc[:] = 1e-9, 0
+    one.scale[:], one.loc[:] = 1e-5, 0
     inputs = np.random.default_rng(1).random((7, 3, 8, 8), dtype=np.float32)
     np.save(tmp_path / "x.npy", inputs)
     with serving(*served_models(plan, with_reference=False).values()) as url:
         own.run(plan, noise.noise, tmp_path / "x.npy", tmp_path / "y.npy", server=url, link=None)
     expected = EagerEngine(trace(load_model("own_models:early"))).run([inputs])[0]
-    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-3)
 
 
 def test_an_exported_file_of_one_batch_runs(tmp_path: Path) -> None:

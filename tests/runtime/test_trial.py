@@ -11,6 +11,7 @@ from servers import serving
 
 from noise import collection
 from noise.datasets.records import Dataset
+from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.learning import Learned
 from planner.plan import Cut, Plan
 from profiles import artifact
@@ -128,6 +129,7 @@ def test_own_inputs_from_file_to_file(
         (np.zeros((3, 1, 28, 28), np.float64), "float64, the model takes float32"),
         (np.zeros((0, 1, 28, 28), np.float32), "the model takes"),
         (np.array([{"a": 1}], dtype=object), "not an .npy file"),
+        (np.full((3, 1, 28, 28), np.nan, np.float32), "holds NaN or infinity"),
         (None, "no such file"),
     ],
 )
@@ -172,3 +174,28 @@ def test_noise_is_not_optional(files: Any, plan_command: Callable[..., Any]) -> 
     done = plan_command("run", files[0])
     assert done.code == 2
     assert "--noise" in done.err
+
+
+def test_noise_that_would_leave_a_tensor_clean_stops_before_anything_is_sent(
+    lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset, tmp_path: Path, plan_command: Callable[..., Any]
+) -> None:
+    artifact.write(tmp_path / "plan.json", lenet_plan)
+    (one,) = lenet_learned.noise.tensors.values()
+    for scale, word in ((1e-38, "too weak"), (3e38, "no finite number")):
+        weak = OrderedLaplace(0 * one.loc, np.full_like(one.scale, scale), one.order)
+        collection.write(tmp_path / "noise", LaplaceNoise({"flatten": weak}), lenet_learned.facts)
+        np.save(tmp_path / "x.npy", mnist.test.inputs[:2])
+        with serving(*served_models(lenet_plan, with_reference=False).values()) as url:
+            given = ("--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy", "--server", url)
+            done = plan_command("run", tmp_path / "plan.json", "--noise", tmp_path / "noise", *given)
+        assert done.code == 2
+        assert word in done.err
+        assert not (tmp_path / "y.npy").exists()
+
+
+def test_a_result_never_takes_the_place_of_what_is_read(files: Any, plan_command: Callable[..., Any]) -> None:
+    before = files[1].read_bytes()
+    done = plan_command("run", files[0], "--noise", files[1], "--out", files[1])
+    assert done.code == 2
+    assert "would be lost" in done.err
+    assert files[1].read_bytes() == before
