@@ -105,6 +105,8 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
     make_by_shape(module)
     depends = depends_on_inputs(module)
     fx_nodes = _identify(module, depends, model.source)
+    if not any(map(is_end, fx_nodes)):
+        raise TraceError(f"{model.source} returns no tensor that depends on its input; return its result")
     names = {node: name for name, node in reversed(fx_nodes.items()) if not is_end(name)}
     nodes = [describe(name, node, names, depends, batch) for name, node in fx_nodes.items()]
     example = tuple(_at_batch(value, batch) for value in flat)

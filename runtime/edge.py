@@ -25,6 +25,8 @@ from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolEr
 Array = NDArray[Any]
 Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
 MOST_REPLY_BYTES = 256 * 2**20
+#: For a whole body; a peer that drips bytes would otherwise be waited for without end.
+MOST_REPLY_S = 120.0
 
 
 class Noise(Protocol):
@@ -137,8 +139,11 @@ class CloudClient:
 
     def _read(self, response: httpcore.Response) -> bytes:
         parts, total = [], 0
+        end = time.monotonic() + MOST_REPLY_S
         for part in response.iter_stream():
             total += len(part)
+            if time.monotonic() > end:
+                raise PeerError(f"{self._base} did not send its whole answer within {MOST_REPLY_S:g} s")
             if total > MOST_REPLY_BYTES:
                 raise PeerError(f"{self._base} sent more than {MOST_REPLY_BYTES} bytes, expected an answer")
             parts.append(part)

@@ -44,8 +44,11 @@ def as_split(pair: Any, *, origin: str) -> Split:
     """Inputs and labels, checked. Raises DataError: not a pair, lengths that differ, labels that are no classes."""
     try:
         inputs, labels = (np.asarray(part) for part in pair)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{origin}: got {type(pair).__name__}, expected a pair (inputs, labels) of arrays") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor that wants gradients is a RuntimeError
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"{origin}: got {type(pair).__name__}, expected a pair (inputs, labels) of arrays ({reason[:120]})"
+        ) from error
     if not inputs.ndim or not labels.ndim:
         kinds = " and ".join(type(part).__name__ for part in pair)
         raise DataError(f"{origin}: got {kinds}, expected two arrays; data for networks of one input are supported")
@@ -55,8 +58,11 @@ def as_split(pair: Any, *, origin: str) -> Split:
         raise DataError(
             f"{origin}: labels are {labels.dtype} of shape {list(labels.shape)}, expected whole numbers [n]"
         )
+    if inputs.dtype.kind not in "biuf":
+        raise DataError(f"{origin}: inputs are {inputs.dtype}, expected numbers")
     if np.issubdtype(inputs.dtype, np.floating):
-        inputs = inputs.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):
+            inputs = inputs.astype(np.float32, copy=False)
         if not np.isfinite(inputs).all():
             raise DataError(f"{origin}: the inputs hold NaN or infinity, expected finite numbers")
     return Split(inputs, labels.astype(np.int64, copy=False))

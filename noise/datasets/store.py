@@ -72,7 +72,10 @@ def load_arrays(path: Path, *, name: str) -> dict[str, NDArray[Any]]:
     except FileNotFoundError:
         raise DataError(f"{name} is not in {cache_folder()}; run `plan data fetch {name}`") from None
     except Exception as error:
-        raise DataError(f"{path}: not readable ({error}); delete it and run `plan data fetch {name}`") from error
+        raise DataError(
+            f"{path}: not readable ({error}); delete it and run `plan data fetch {name}`, "
+            "or set PLAN_CACHE to a folder"
+        ) from error
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -114,6 +114,7 @@ def test_profile_and_link_write_what_cut_reads(tmp_path: Path, plan_command: Cal
         (("profile", "nowhere:f", "--json"), "no module 'nowhere'"),
         (("profile", "own_models:nothing", "--json"), "a module and NoneType, expected"),
         (("profile", "own_models:leaves", "--json"), "failed with SystemExit"),
+        (("profile", "own_models:silent", "--json"), "returns no tensor"),
         (("profile", "own_models:sparse", "--json"), "a sparse example input"),
         (("profile", "own_models:in_autocast", "--json"), "take torch.autocast"),
         (("profile", "lenet", "--out", "/"), "is a folder"),
