@@ -19,9 +19,9 @@ from profiles import halves
 from profiles.device import DeviceProfile
 from profiles.engine import TorchEngine, set_threads
 from profiles.link import presets
-from profiles.measure import time_ns
+from profiles.measure import is_short, time_ns
 from profiles.models import load_model
-from profiles.profiling import PAUSE_MS, SHORT_MS, measure_network
+from profiles.profiling import PAUSE_MS, measure_network
 from profiles.trace import TracedNetwork, trace
 
 MODELS = ("lenet", "cifar10", "svhn", "alexnet", "vgg16", "newsgroups", "resnet18")
@@ -54,12 +54,12 @@ class Halves:
             edge, cloud = TorchEngine(made.edge), TorchEngine(made.cloud)
             crossing = edge.compute(inputs)[: len(made.crossing)]
             self._runs += [partial(edge.compute, inputs), partial(cloud.compute, crossing)]
-        whole = partial(TorchEngine(halves.whole(network)).compute, inputs)
-        self._short = min(time_ns(whole, lambda: None) for _ in range(3)) <= 1e6 * SHORT_MS
+        self._short = [is_short(time_ns(run, lambda: None)) for run in self._runs]
         self._rounds: list[list[float]] = []
 
     def round(self, *_: int) -> None:
-        ns = [time_ns(run, lambda: None, pause_ms=PAUSE_MS, after_itself=self._short) for run in self._runs]
+        pairs = zip(self._runs, self._short, strict=True)
+        ns = [time_ns(run, lambda: None, pause_ms=PAUSE_MS, after_itself=short) for run, short in pairs]
         self._rounds.append([one / 1e6 for one in ns])
 
     @property

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+SHORT_MS = 20.0
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -34,7 +36,7 @@ def time_ns(
     """One timed call after a pause; on a GPU the clock stops when the work has, not when it was queued.
 
     after_itself: call it untimed before the pause, so that what ran before it is itself, as in a half that runs
-    inference after inference; what short calls take depends on that by a fifth.
+    inference after inference; what short calls take depends on that by a fifth and more.
     """
     if after_itself:
         action()
@@ -44,6 +46,11 @@ def time_ns(
     action()
     synchronise()
     return time.perf_counter_ns() - start
+
+
+def is_short(once_ns: float) -> bool:
+    """Whether a call is to be timed after itself: where that costs little and matters."""
+    return once_ns <= 1e6 * SHORT_MS
 
 
 def repeats_for(once_ns: float, *, budget_s: float, least: int, most: int) -> int:

@@ -24,7 +24,7 @@ from profiles import halves
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
 from profiles.engine import TorchEngine, set_threads
 from profiles.host import device_name, memory_bytes, require_device
-from profiles.measure import repeats_for, summary, time_ns
+from profiles.measure import is_short, repeats_for, summary, time_ns
 from profiles.models import load_model
 from profiles.segments import SegmentTimes, fit_segments, linear_cuts, share
 from profiles.stepping import Steps
@@ -36,8 +36,6 @@ Progress = Callable[[int, int], None]
 WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 1, 6, 2000
 #: Linear cuts whose halves are timed: as many as the time allows between these. Prefixes of them held out as a check.
 LEAST_CUTS, MOST_CUTS, PREFIXES = 3, 12, 3
-#: Networks up to this are short: a run of one is timed after an untimed run of the same.
-SHORT_MS = 5.0
 PAUSE_MS = 5.0
 
 
@@ -189,13 +187,16 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
         *(partial(engine.compute, side) for engine, side in zip(engines, given, strict=True)),
     ]
 
-    short = whole_ms <= SHORT_MS
+    after_itself = [is_short(time_ns(run, synchronise)) for run in runs]
 
     def once() -> tuple[list[int], list[int]]:
         time.sleep(pause_ms / 1000)
         with torch.inference_mode():
             nodes = steps.times_ns(tensors, synchronise)
-        return nodes, [time_ns(run, synchronise, pause_ms=pause_ms, after_itself=short) for run in runs]
+        return nodes, [
+            time_ns(run, synchronise, pause_ms=pause_ms, after_itself=short)
+            for run, short in zip(runs, after_itself, strict=True)
+        ]
 
     start = time.perf_counter_ns()
     for _ in range(WARM_UPS):
