@@ -47,7 +47,8 @@ class OrderedLaplace:
         uniform.sort(axis=1)
         values = quantile(uniform[:, ::-1]) * self.scale[which, None] + self.loc[which, None]
         noise = np.empty_like(values, dtype=np.float32)
-        np.put_along_axis(noise, self.order[which], values.astype(np.float32), axis=1)
+        with np.errstate(over="ignore"):  # what is no finite number is never sent
+            np.put_along_axis(noise, self.order[which], values.astype(np.float32), axis=1)
         return noise
 
     def take(self, kept: Sequence[int] | NDArray[np.int64]) -> "OrderedLaplace":

@@ -66,7 +66,9 @@ class CostModel:
         if node.kind == "input" and node.encoded_bytes is not None:
             return node.encoded_bytes
         if node.dtype.startswith(("float", "bfloat")):
-            return prod(node.shape) * WIRE_ITEMSIZE[self.wire]
+            itemsize = WIRE_ITEMSIZE[self.wire]
+            # 16-bit floats are not sent in more than their own bits.
+            return prod(node.shape) * (min(itemsize, 2) if node.dtype == "float16" else itemsize)
         return node.bytes
 
     def upload_bytes(self, crossing: Iterable[Node]) -> int:

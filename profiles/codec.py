@@ -73,10 +73,14 @@ def to_wire(tensor: NDArray[Any], *, name: str, wire: str) -> tuple[NDArray[Any]
     if dtype != "int8":
         limit = np.finfo(dtype).max  # beyond it lies infinity
         return np.clip(tensor, -limit, limit).astype(dtype), {}
-    low, high = (float(tensor.min()), float(tensor.max())) if tensor.size else (0.0, 0.0)
-    scale = max((high - low) / 255, 1e-30)
-    zero_point = round(-128 - low / scale)
-    levels = np.clip(np.rint(tensor / scale) + zero_point, -128, 127).astype(np.int8)
+    exact = tensor.astype(np.float64)  # in 16 bits a difference of neighbours vanishes
+    low, high = (float(exact.min()), float(exact.max())) if exact.size else (0.0, 0.0)
+    if high > low:
+        scale = (high - low) / 255
+        zero_point = round(-128 - low / scale)
+    else:  # one value everywhere
+        scale, zero_point = abs(low) / 127 or 1.0, 0
+    levels = np.clip(np.rint(exact / scale) + zero_point, -128, 127).astype(np.int8)
     return levels, {f"{name}.scale": scale, f"{name}.zero_point": zero_point}
 
 

@@ -89,7 +89,7 @@ def run_in_batches(engine: Engine, inputs: Array, *, size: int = 500, fixed: boo
     columns: list[list[Array]] = []
     for rows, count in batches(inputs, size=size, fixed=fixed):
         answers = engine.run([rows])
-        columns.append([(one if len(one) == len(rows) else one[None])[:count] for one in answers])
+        columns.append([(one if one.ndim and len(one) == len(rows) else one[None])[:count] for one in answers])
     return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 

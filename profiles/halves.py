@@ -140,8 +140,7 @@ def require_equal(
 ) -> float:
     """The largest difference relative to the largest value. Raises EqualityError beyond the tolerance."""
     worst = max(
-        float(np.abs(one - other).max() / max(float(np.abs(one).max()), 1e-30))
-        for one, other in zip(whole_outputs, split_outputs, strict=True)
+        (_difference(one, other) for one, other in zip(whole_outputs, split_outputs, strict=True)), default=0.0
     )
     if not worst <= tolerance:
         raise EqualityError(
@@ -149,3 +148,14 @@ def require_equal(
             f"{tolerance:.0e}; is the model in eval mode and free of randomness?"
         )
     return worst
+
+
+def _difference(one: Array, other: Array) -> float:
+    """Largest difference relative to the largest finite value; equal infinities do not differ, NaN always does."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return float("inf")
+    exact, theirs = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        gaps = np.where(exact == theirs, 0.0, np.abs(exact - theirs))
+    size = np.abs(exact[np.isfinite(exact)]).max(initial=1e-30)
+    return float(np.nan_to_num(gaps, nan=np.inf).max(initial=0.0) / size)

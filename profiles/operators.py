@@ -5,7 +5,7 @@ from profiles.graph import Kind
 _NAMES: dict[Kind, str] = {
     "convolution": "conv1d conv2d conv3d convolution conv_transpose1d conv_transpose2d conv_transpose3d",
     "linear": "linear addmm",
-    "matmul": "matmul mm bmm baddbmm einsum scaled_dot_product_attention",
+    "matmul": "matmul mm bmm baddbmm einsum scaled_dot_product_attention lstm gru rnn_tanh rnn_relu",
     "embedding": "embedding embedding_bag",
     "normalisation": (
         "batch_norm _native_batch_norm_legit_no_training layer_norm native_layer_norm group_norm "

@@ -34,6 +34,8 @@ from runtime.protocol import (
 #: A client that sets this request parameter gets `plan_received_ns` and `plan_replied_ns` in the reply's parameters:
 #: readings of the server's monotonic clock when the body had arrived and when the outputs stood.
 TIMING = "plan_timing"
+#: A body of many rows is no larger.
+MOST_BODY_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Limits:
         if self.most_bytes is not None:
             return self.most_bytes
         largest = max(sum(one.row_bytes for one in model.inputs) for model in models)
-        # Numbers written as JSON take up to some 25 characters.
-        return 65_536 + self.most_rows * largest + 25 * largest
+        # One row always goes, also as JSON, whose numbers take up to some 25 characters; many as far as memory lasts.
+        return 65_536 + max(25 * largest, min(self.most_rows * largest, MOST_BODY_BYTES))
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,11 @@ class CloudApp:
                 body = await self._body(request)
             if body is None:
                 return _error("the body is larger than this server takes", 413)
-            decoded = protocol.decode_request(body, request.headers.get(protocol.HEADER_LENGTH))
-            loop = asyncio.get_running_loop()
+            header_length, loop = request.headers.get(protocol.HEADER_LENGTH), asyncio.get_running_loop()
+            if header_length is None:  # numbers as JSON take long to read, and health must be told meanwhile
+                decoded = await loop.run_in_executor(self.worker, protocol.decode_request, body, None)
+            else:
+                decoded = protocol.decode_request(body, header_length)
             reply = await loop.run_in_executor(self.worker, self._run, model, decoded)
         except PlanError as error:
             return _error(str(error), 400)

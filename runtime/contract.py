@@ -26,7 +26,7 @@ class TensorContract:
     @classmethod
     def of(cls, node: Node, *, any_rows: bool, dtype: str | None = None) -> "TensorContract":
         """A graph's tensor. any_rows: its first dimension is the batch, and any batch goes."""
-        shape = (-1, *node.shape[1:]) if any_rows else node.shape
+        shape = (-1, *node.shape[1:]) if any_rows and node.shape else node.shape
         return cls(node.id, dtype or node.dtype, shape)
 
     def facts(self) -> TensorFacts:

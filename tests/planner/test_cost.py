@@ -49,6 +49,9 @@ def test_every_part_is_there_once(pair: tuple[DeviceProfile, DeviceProfile], lin
         found = cost.price(cut, rules.crossing(cut))
         parts = found.edge_ms + found.noise_ms + found.uplink_ms + found.cloud_ms + found.downlink_ms
         assert found.total_ms == pytest.approx(parts)
+        computed = sum(edge.time_ms[name] if name in cut else cloud.time_ms[name] for name in edge.time_ms)
+        starting = cloud.start_ms + sum(cloud.receive_ms[node.id] for node in rules.crossing(cut))
+        assert found.edge_ms + found.cloud_ms == pytest.approx(computed + starting)
         # A tensor with several consumers on the cloud is sent once.
         sent = {node.id: node.bytes for node in rules.crossing(cut)}
         assert found.upload_bytes == sum(sent.values())

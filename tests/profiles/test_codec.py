@@ -57,6 +57,16 @@ def test_a_wire_carries_floats_in_its_bits_and_the_rest_as_it_is() -> None:
     assert codec.wire_dtype("float16", "float32") == "float16"
 
 
+@pytest.mark.parametrize("tensor", [[1000.0, 1000.5, 1001.0], [0.0, 6e-8], [5.0, 5.0], [0.0, 0.0], [-6e4, 6e4]])
+def test_int8_keeps_what_16_bits_hold(tensor: list[float]) -> None:
+    given = np.array(tensor, np.float16)
+    sent, parameters = codec.to_wire(given, name="t", wire="int8")
+    back = codec.from_wire(sent, name="t", dtype="float16", parameters=parameters).astype(float)
+    step = (float(given.max()) - float(given.min())) / 255
+    assert np.abs(back - given).max() <= step + 1e-3 * np.abs(given.astype(float)).max()
+    assert abs(parameters["t.zero_point"]) < 2**31
+
+
 @pytest.mark.parametrize("parameters", [{}, {"t.scale": "1", "t.zero_point": 0}, {"t.scale": float("nan")}])
 def test_int8_without_its_scale_is_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=r"t\.(scale|zero_point)"):

@@ -22,6 +22,13 @@ def every_cut(network: TracedNetwork) -> list[frozenset[str]]:
     return list(legal_cuts(rules))
 
 
+def different(value: torch.Tensor, rows: int) -> Any:
+    """Rows that differ, so that a half that mixes them up is found."""
+    if value.is_floating_point():
+        return torch.cat([value * (1 + row / 7) for row in range(rows)]).numpy()
+    return torch.cat([value.roll(row, -1) for row in range(rows)]).numpy()
+
+
 def halves_of(network: TracedNetwork, cut: frozenset[str], inputs: list[Any]) -> list[Any]:
     made = halves.split(network, cut)
     from_edge = TorchEngine(made.edge).run(inputs)
@@ -35,7 +42,7 @@ def test_halves_equal_the_users_own_module_at_every_cut_and_batch(make: Callable
     cuts = every_cut(network)
     assert cuts
     for rows in (1, 4):
-        inputs = [torch.cat([value] * rows).numpy() for value in network.example]
+        inputs = [different(value, rows) for value in network.example]
         expected = EagerEngine(network).run(inputs)
         for cut in cuts:
             if rows == 1 or halves.split(network, cut).any_rows:
@@ -93,5 +100,8 @@ def test_a_difference_beyond_tolerance_stops() -> None:
     assert halves.require_equal(one, [np.array([1.0, 2.0 + 1e-6])]) == pytest.approx(5e-7)
     with pytest.raises(EqualityError, match="differ from the whole"):
         halves.require_equal(one, [np.array([1.0, 2.001])])
-    with pytest.raises(EqualityError):
-        halves.require_equal(one, [np.array([1.0, np.nan])])
+    for wrong in (np.array([1.0, np.nan]), np.array([1.0]), np.array([1.0, -np.inf])):
+        with pytest.raises(EqualityError):
+            halves.require_equal(one, [wrong])
+    masked = [np.array([1.0, -np.inf]), np.array([True]), np.zeros((0, 3))]
+    assert halves.require_equal(masked, [part.copy() for part in masked]) == 0
