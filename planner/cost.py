@@ -217,5 +217,10 @@ def on_link(predicted: Predicted, *, planned: LinkProfile, link: LinkProfile) ->
     downlink_ms = link.downlink_ms(size_bytes=reply_bytes)
     total_ms = predicted.edge_ms + predicted.noise_ms + uplink_ms + predicted.cloud_ms + downlink_ms
     return msgspec.structs.replace(
-        predicted, uplink_ms=uplink_ms, downlink_ms=downlink_ms, total_ms=total_ms, throughput_per_s=None
+        predicted,
+        uplink_ms=uplink_ms,
+        downlink_ms=downlink_ms,
+        total_ms=total_ms,
+        throughput_per_s=None,
+        energy_mj=None,
     )

@@ -135,12 +135,7 @@ class CutRules:
 
     def crossing(self, edge: Iterable[str]) -> tuple[Node, ...]:
         """The tensors that a cut sends, in graph order."""
-        inside = frozenset(edge)
-        return tuple(
-            node
-            for node in self.graph.nodes
-            if node.id in inside and any(user not in inside for user in self.graph.consumers[node.id])
-        )
+        return self.graph.crossing(edge)
 
     def objection(self, edge: Iterable[str]) -> str | None:
         """Why a set of edge nodes is no legal cut, or None where it is one."""

@@ -1,7 +1,7 @@
-"""Linear cuts: those with one crossing tensor, found in one pass over the graph.
+"""Linear cuts: those with one crossing tensor.
 
-In graph order, count the tensors that are made and still needed. Where only one is, the cut after it is linear: all
-that stands before it, on the edge, all that follows, on the cloud.
+Where only one tensor is still needed, the cut after it is linear: all that stands before it in graph order, on the
+edge, all that follows, on the cloud.
 """
 
 from dataclasses import dataclass
@@ -35,26 +35,12 @@ def linear_cuts(rules: CutRules) -> LinearCuts:
     last_forced = max((position[name] for name in rules.forced_edge), default=-1)
     first_forbidden = min((position[name] for name in rules.forced_cloud), default=len(graph))
     layers_before = np.cumsum([node.computational for node in graph.nodes])
-    waiting = {name: len(users) for name, users in graph.consumers.items()}
-    from_input: set[str] = set()
-    open_tensors: set[str] = set()
-    found = []
-    for index, node in enumerate(graph.nodes):
-        if node.kind == "input" or not from_input.isdisjoint(node.inputs):
-            from_input.add(node.id)
-        for name in set(node.inputs):
-            waiting[name] -= 1
-            if not waiting[name]:
-                open_tensors.discard(name)
-        if waiting[node.id] and node.id in from_input:
-            open_tensors.add(node.id)
-        legal = (
-            open_tensors == {node.id}
-            and last_forced <= index < first_forbidden
-            and node.id not in rules.private
-            and 0 < layers_before[index] < layers_before[-1]
-            and all(rules.group[user] != rules.group[node.id] for user in graph.consumers[node.id])
-        )
-        if legal:
-            found.append(node.id)
+    found = [
+        node.id
+        for index, node in ((index, graph.nodes[index]) for index in graph.bottlenecks)
+        if last_forced <= index < first_forbidden
+        and node.id not in rules.private
+        and 0 < layers_before[index] < layers_before[-1]
+        and all(rules.group[user] != rules.group[node.id] for user in graph.consumers[node.id])
+    ]
     return LinearCuts(tuple(found), np.array([position[name] for name in found], dtype=np.int64))

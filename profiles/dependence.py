@@ -17,6 +17,8 @@ _FILLS = {
     "new_zeros": 0.0,
     "zeros_like": 0.0,
     "new_ones": 1.0,
+    "new_empty": 0.0,
+    "empty_like": 0.0,
     "ones_like": 1.0,
 }
 _GIVEN_FILLS = frozenset({"new_full", "full_like"})

@@ -122,6 +122,36 @@ class LayerGraph:
     def outputs(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes if node.kind == "output")
 
+    @cached_property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """Places in the order behind which one tensor is still needed, that of the node there, and no other.
+
+        Tensors that depend on no input do not count: either side makes them itself.
+        """
+        waiting = {name: len(users) for name, users in self.consumers.items()}
+        from_input, needed, found = set[str](), set[str](), list[int]()
+        for index, node in enumerate(self.nodes):
+            if node.kind == "input" or not from_input.isdisjoint(node.inputs):
+                from_input.add(node.id)
+            for name in set(node.inputs):
+                waiting[name] -= 1
+                if not waiting[name]:
+                    needed.discard(name)
+            if waiting[node.id] and node.id in from_input:
+                needed.add(node.id)
+            if needed == {node.id}:
+                found.append(index)
+        return tuple(found)
+
+    def crossing(self, edge: Iterable[str]) -> tuple[Node, ...]:
+        """The nodes of a set whose tensors are used outside it, in graph order."""
+        inside = frozenset(edge)
+        return tuple(
+            node
+            for node in self.nodes
+            if node.id in inside and any(user not in inside for user in self.consumers[node.id])
+        )
+
     def with_needs(self, names: Iterable[str]) -> frozenset[str]:
         """The given nodes and all they need, directly or not."""
         needed: set[str] = set()

@@ -49,11 +49,7 @@ def split(network: TracedNetwork, edge_nodes: Iterable[str]) -> Halves:
     """The two halves of a legal cut; `edge_nodes`: ids on the edge, closed under what they need."""
     on_edge = frozenset(edge_nodes)
     graph = network.graph
-    crossing = tuple(
-        node.id
-        for node in graph.nodes
-        if node.id in on_edge and any(user not in on_edge for user in graph.consumers[node.id])
-    )
+    crossing = tuple(node.id for node in graph.crossing(on_edge))
     inputs = [node.id for node in graph.inputs]
     outputs = tuple(node.id for node in graph.outputs)
     kept = [name for name in outputs if name in on_edge]

@@ -71,21 +71,14 @@ def fit_segments(
 def linear_cuts(graph: LayerGraph, *, most: int, weight: Sequence[float]) -> list[str]:
     """Nodes after which a single tensor is needed, a layer before and behind it: at most so many, spread evenly over
     the weights (of the nodes, in graph order) and with the first and the last of them."""
-    waiting = {name: len(users) for name, users in graph.consumers.items()}
-    layers_left = layers = sum(node.computational for node in graph.nodes)
-    from_input, needed, found = set[str](), set[str](), list[int]()
-    for index, node in enumerate(graph.nodes):
-        if node.kind == "input" or not from_input.isdisjoint(node.inputs):
-            from_input.add(node.id)
-        for name in set(node.inputs):
-            waiting[name] -= 1
-            if not waiting[name]:
-                needed.discard(name)
-        if waiting[node.id] and node.id in from_input:
-            needed.add(node.id)
-        layers_left -= node.computational
-        if needed == {node.id} and node.dtype != "tuple" and 0 < layers_left < layers and _ends(graph, node.id):
-            found.append(index)
+    layers = np.cumsum([node.computational for node in graph.nodes])
+    found = [
+        index
+        for index in graph.bottlenecks
+        if graph.nodes[index].dtype != "tuple"
+        and 0 < layers[index] < layers[-1]
+        and _ends(graph, graph.nodes[index].id)
+    ]
     if len(found) > most:
         reached = np.cumsum(weight)[found]
         wanted = np.linspace(reached[0], reached[-1], most)

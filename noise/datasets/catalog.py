@@ -40,4 +40,5 @@ def load_dataset(source: str) -> Dataset:
         raise DataError(
             f"{source} returned {type(pairs).__name__}, expected train and test pairs of arrays"
         ) from None
-    return Dataset(source, as_split(train, origin=f"{source} (train)"), as_split(test, origin=f"{source} (test)"))
+    training = as_split(train, origin=f"{source} (train)")
+    return Dataset(source, training.shuffled(seed=0), as_split(test, origin=f"{source} (test)"))

@@ -123,3 +123,15 @@ def test_an_unknown_name_lists_the_known() -> None:
         catalog.load_dataset("mnits")
     with pytest.raises(DataError, match="there are: mnist"):
         catalog.fetch("mnits")
+
+
+def sorted_by_class() -> Any:
+    labels = np.repeat(np.arange(4), 25)
+    return (labels[:, None] * np.ones(3, np.float32), labels), (np.ones((10, 3), np.float32), np.zeros(10, int))
+
+
+def test_data_sorted_by_class_are_not_judged_on_one_class() -> None:
+    made = catalog.load_dataset(f"{__name__}:sorted_by_class")
+    assert len(set(made.holdout().labels.tolist())) > 1
+    np.testing.assert_array_equal(made.train.inputs[:, 0], made.train.labels)
+    assert sorted(made.train.labels.tolist()) == sorted(sorted_by_class()[0][1].tolist())

@@ -56,3 +56,19 @@ def test_an_exchange_takes_what_the_planner_counts_and_changes_no_byte() -> None
     expected = LINK.uplink_ms(size_bytes=count) + LINK.downlink_ms(size_bytes=count)
     assert expected == pytest.approx(20 + 1 + 100 + 20 + 1 + 25)
     assert expected * 0.999 <= took_ms <= expected * 1.5
+
+
+def test_a_target_that_is_not_there_yet_ends_only_its_own_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    link = EmulatedLink(LINK, "127.0.0.1", port)
+    threading.Thread(target=link.serve, daemon=True).start()
+    with socket.create_connection(("127.0.0.1", link.port), timeout=5) as early:
+        assert early.recv(1) == b""
+    with socket.create_server(("127.0.0.1", port)) as target:
+        with socket.create_connection(("127.0.0.1", link.port), timeout=5) as near:
+            near.sendall(b"x")
+            far, _ = target.accept()
+            assert far.recv(1) == b"x"
+            far.close()
+    link.close()
