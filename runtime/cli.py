@@ -59,8 +59,8 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     try:
         # Ended by `kill` or a closed terminal as by the keyboard: what was begun is put away.
-        for one in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(one, signal.default_int_handler)
+        for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # Windows has no SIGHUP
+            signal.signal(signal.Signals[name], signal.default_int_handler)
         with documents_alone() if "--json" in arguments else contextlib.nullcontext():
             code = app(args=arguments, prog_name="plan", standalone_mode=False)
         if code == STOPPED:  # typer has taken the interrupt for itself
