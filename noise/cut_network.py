@@ -25,9 +25,6 @@ from profiles.trace import TracedNetwork, trace
 
 Array = NDArray[Any]
 
-#: Rows of one call where any number runs.
-BATCH = 500
-
 
 @dataclass(frozen=True)
 class Activations:
@@ -137,7 +134,7 @@ class CutNetwork:
     def activations(self, split: Split, *, origin: str) -> Activations:
         """Run the edge half over a split once. Raises DataError where inputs or labels do not fit the network."""
         inputs = self.fitting(split.inputs, origin=origin)
-        outputs = run_in_batches(self.edge, inputs, size=self.rows or BATCH, fixed=self.rows is not None)
+        outputs = run_in_batches(self.edge, inputs, rows=self.rows)
         count = len(self.halves.crossing)
         # Learning works in float32, whatever the network's own floats are.
         tensors = tuple(one.reshape(len(inputs), -1).astype(np.float32, copy=False) for one in outputs[:count])

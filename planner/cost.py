@@ -8,12 +8,12 @@ client would, not as float32.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import fsum, prod
+from math import fsum
 
 import msgspec
 
 from planner.plan import Predicted
-from profiles.codec import WIRE_ITEMSIZE
+from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.errors import CutError
 from profiles.graph import LayerGraph, Node
@@ -65,11 +65,8 @@ class CostModel:
         """Bytes of one tensor as it is sent: an input in its own encoding, floats as the wire has them."""
         if node.kind == "input" and node.encoded_bytes is not None:
             return node.encoded_bytes
-        if node.dtype.startswith(("float", "bfloat")):
-            itemsize = WIRE_ITEMSIZE[self.wire]
-            # 16-bit floats are not sent in more than their own bits.
-            return prod(node.shape) * (min(itemsize, 2) if node.dtype == "float16" else itemsize)
-        return node.bytes
+        sent = codec.sent_bytes(node.dtype, node.shape, wire=self.wire)
+        return node.bytes if sent is None else sent
 
     def upload_bytes(self, crossing: Iterable[Node]) -> int:
         """Bytes of the crossing tensors as they are sent."""

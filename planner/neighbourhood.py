@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from planner.legality import CutRules
 from planner.plan import CrossingTensor, Plan
 from planner.tables import elided, figure, short
-from profiles.codec import WIRE_ITEMSIZE
+from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.errors import ProfileError
 from profiles.graph import LayerGraph, Node
@@ -61,12 +61,8 @@ def sent_bytes(tensor: CrossingTensor, plan: Plan, node: Node | None) -> int | N
     """What a crossing tensor weighs as it is sent; a public input's own encoding stands in the profile alone."""
     if tensor.node in plan.settings.public_inputs:
         return None if node is None else node.encoded_bytes if node.encoded_bytes is not None else node.bytes
-    if tensor.dtype.startswith(("float", "bfloat")):
-        elements = 1
-        for length in tensor.shape:
-            elements *= length
-        return elements * WIRE_ITEMSIZE.get(plan.settings.wire, 4)
-    return tensor.bytes
+    sent = codec.sent_bytes(tensor.dtype, tensor.shape, wire=plan.settings.wire)
+    return tensor.bytes if sent is None else sent
 
 
 def _edge(plan: Plan, rules: CutRules | None, root: Branch) -> None:

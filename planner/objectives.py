@@ -28,7 +28,7 @@ class Sums:
     def on(self, cost: CostModel) -> "Sums":
         """The same sums over another link: what does not depend on it is not computed again."""
         made = Sums(cost)
-        kept = ("_none", "_edge_ms", "_cloud_ms", "_sent_bytes", "_reply_bytes", "_noise_ms")
+        kept = ("_none", "_edge_ms", "_cloud_ms", "_receive_ms", "_sent_bytes", "_reply_bytes", "_noise_ms")
         made.__dict__.update({name: getattr(self, name) for name in kept})
         return made
 

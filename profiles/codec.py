@@ -4,7 +4,7 @@ Floats may cross in fewer bits: as float16, or as int8 with a scale and a zero p
 which travel beside it: value = scale × (byte − zero point).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite, prod
 from typing import Any
 
@@ -56,6 +56,15 @@ def unpack(data: memoryview | bytes, *, datatype: str, shape: tuple[int, ...]) -
     if len(data) != expected:
         raise PlanError(f"{len(data)} bytes of {datatype} {list(shape)}, expected {expected}")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
+
+
+def sent_bytes(dtype: str, shape: Sequence[int], *, wire: str) -> int | None:
+    """What a float tensor weighs as it is sent; None for other types, which are sent as they are."""
+    if not dtype.startswith(("float", "bfloat")):
+        return None
+    # 16-bit floats are not sent in more than their own bits.
+    itemsize = min(WIRE_ITEMSIZE[wire], 2) if dtype == "float16" else WIRE_ITEMSIZE[wire]
+    return prod(shape) * itemsize
 
 
 def wire_dtype(dtype: str, wire: str) -> str:

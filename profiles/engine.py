@@ -68,28 +68,30 @@ class EagerEngine:
         return [one.numpy() for one in self._network.eager([torch.from_numpy(np.array(one)) for one in inputs])]
 
 
-def batches(inputs: Array, *, size: int, fixed: bool) -> Iterator[tuple[Array, int]]:
-    """`size` rows at a time, and how many of them count.
+def batches(inputs: Array, *, rows: int | None, most: int = 500) -> Iterator[tuple[Array, int]]:
+    """Some rows at a time, and how many of them count.
 
-    fixed: the last batch is filled up with copies of its last row, for a network that runs no other size.
+    rows: the only number that one call takes, the last batch then filled up with copies of its last row; None: any
+    up to `most`.
     """
+    size = rows or most
     for start in range(0, len(inputs), size):
-        rows = inputs[start : start + size]
-        count = len(rows)
-        if fixed and count < size:
-            rows = np.concatenate([rows, np.repeat(rows[-1:], size - count, axis=0)])
-        yield rows, count
+        part = inputs[start : start + size]
+        count = len(part)
+        if rows is not None and count < size:
+            part = np.concatenate([part, np.repeat(part[-1:], size - count, axis=0)])
+        yield part, count
 
 
-def run_in_batches(engine: Engine, inputs: Array, *, size: int = 500, fixed: bool = False) -> list[Array]:
-    """All rows of one input through an engine, `size` at a time; outputs joined again, [rows, ...] each.
+def run_in_batches(engine: Engine, inputs: Array, *, rows: int | None = None, most: int = 500) -> list[Array]:
+    """All rows of one input through an engine, in `batches`; outputs joined again, [rows, ...] each.
 
-    An output whose first dimension is not the batch is one row's, at a size of 1.
+    An output whose first dimension is not the batch is one row's, at one row a call.
     """
     columns: list[list[Array]] = []
-    for rows, count in batches(inputs, size=size, fixed=fixed):
-        answers = engine.run([rows])
-        columns.append([(one if one.ndim and len(one) == len(rows) else one[None])[:count] for one in answers])
+    for part, count in batches(inputs, rows=rows, most=most):
+        answers = engine.run([part])
+        columns.append([(one if one.ndim and len(one) == len(part) else one[None])[:count] for one in answers])
     return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 

@@ -32,7 +32,7 @@ def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | N
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         edge = edge_half(cut, noise, stack.enter_context(connect(url, plan, cut)))
-        parts = batches(inputs, size=cut.rows or BATCH, fixed=cut.rows is not None)
+        parts = batches(inputs, rows=cut.rows, most=BATCH)
         answers = [edge.infer([part]).outputs[0][:count] for part, count in parts]
     stream = BytesIO()
     np.save(stream, np.concatenate(answers), allow_pickle=False)

@@ -129,13 +129,11 @@ def _whole(cut: CutNetwork, inputs: Array) -> tuple[float, Array]:
     sizes = {1, EQUALITY_ROWS} if cut.rows is None else {cut.rows}
     differences = []
     for size in sizes:
-        (first, _), *_ = batches(
-            inputs[:size], size=size if cut.rows else len(inputs[:size]), fixed=cut.rows is not None
-        )
+        first, _ = next(batches(inputs, rows=cut.rows, most=size))
         crossing = cut.edge.run([first])
         answers = cloud.run(crossing[: len(cut.halves.crossing)])
         differences.append(halves.require_equal(own.run([first]), cut.halves.joined(crossing, answers)))
-    answers = run_in_batches(own, inputs, size=cut.rows or EQUALITY_ROWS, fixed=cut.rows is not None)
+    answers = run_in_batches(own, inputs, rows=cut.rows, most=EQUALITY_ROWS)
     return max(differences), answers[0].argmax(1)
 
 
@@ -173,7 +171,7 @@ def _measure(
                 reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
             progress(min((index + 1) * batch, len(inputs)), len(inputs))
     at = min(samples * batch, len(inputs))
-    for part, count in batches(inputs[at:], size=cut.rows or BATCH, fixed=cut.rows is not None):
+    for part, count in batches(inputs[at:], rows=cut.rows, most=BATCH):
         classes[at : at + count] = edge.infer([part]).outputs[0].argmax(1)[:count]
         at += count
         progress(at, len(inputs))

@@ -1,3 +1,5 @@
+import msgspec
+import numpy as np
 import pytest
 import random_graphs
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from legal_cuts import legal_cuts
 
 from planner.cost import CostModel, on_link
 from planner.legality import CutRules
+from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
 
@@ -38,6 +41,13 @@ def test_references_send_the_inputs_own_encoding_or_nothing(tiny_profile: Device
 def test_a_tensor_is_priced_as_it_is_sent(tiny_profile: DeviceProfile, wire: str, expected: int) -> None:
     cost = CostModel(tiny_profile, tiny_profile, LAB, wire=wire)
     assert cost.upload_bytes([tiny_profile.graph.by_id["relu"]]) == expected
+
+
+@pytest.mark.parametrize(("wire", "itemsize"), [("float32", 2), ("float16", 2), ("int8", 1)])
+def test_a_tensor_of_16_bits_is_priced_as_it_is_sent(tiny_profile: DeviceProfile, wire: str, itemsize: int) -> None:
+    relu = msgspec.structs.replace(tiny_profile.graph.by_id["relu"], dtype="float16")
+    assert CostModel(tiny_profile, tiny_profile, LAB, wire=wire).sent_bytes(relu) == itemsize * relu.elements
+    assert np.dtype(codec.wire_dtype("float16", wire)).itemsize == itemsize
 
 
 @settings(max_examples=100, deadline=None)
