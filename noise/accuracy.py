@@ -9,7 +9,7 @@ from noise.collection import Accuracy
 
 
 def compare(clean: NDArray[Any] | None, noisy: NDArray[Any], labels: NDArray[Any]) -> Accuracy:
-    """Predicted classes [n] with and without noise against labels [n].
+    """Predicted classes [n] with and without noise against labels [n]; noisy may hold several draws, [draws, n].
 
     The interval is paired: over the inputs whose answer became wrong or right, by the normal approximation, so a
     difference of two accuracies on the same inputs is not blurred by what both share.
@@ -20,7 +20,7 @@ def compare(clean: NDArray[Any] | None, noisy: NDArray[Any], labels: NDArray[Any
     if clean is None:
         return Accuracy(None, after, None, None, count)
     right_clean = clean == labels
-    change = right_clean.astype(float) - right_noisy.astype(float)
+    change = right_clean.astype(float) - right_noisy.reshape(-1, count).mean(axis=0)
     loss = 100 * float(change.mean())
     margin = 100 * 1.96 * float(change.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
     return Accuracy(100 * float(right_clean.mean()), after, loss, (loss - margin, loss + margin), count)

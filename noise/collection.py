@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from noise.laplace import LaplaceNoise, OrderedLaplace
+from noise.mechanism import Mechanism
 from planner.plan import Plan
 from profiles import artifact
 from profiles.artifact import Count, NonNegative, Positive
@@ -55,12 +56,13 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
     settings: dict[str, float | int | str | None]
 
 
-def write(path: Path, noise: LaplaceNoise, facts: NoiseFacts) -> int:
+def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> int:
     """Write a collection atomically; its footprint in bytes as Table 3 counts it: the packed orders.
 
     Two numbers a distribution and the header come on top.
     """
     tensors: dict[str, NDArray[Any]] = {}
+    assert isinstance(noise, LaplaceNoise)
     for node, one in noise.tensors.items():
         tensors[f"{node}.loc"] = one.loc
         tensors[f"{node}.scale"] = one.scale

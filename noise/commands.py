@@ -108,6 +108,7 @@ def learn(
 
     from noise import collection, learning
     from noise.datasets import catalog
+    from noise.laplace_learning import Schedule
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
@@ -121,7 +122,7 @@ def learn(
     artifact.require_writable(out, beside=[plan])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
-    schedule = learning.Schedule(alpha=alpha, steps=steps)
+    schedule = Schedule(alpha=alpha, steps=steps)
     with terminal.progress("learning noise") as advance:
         learned = learning.learn(
             planned,

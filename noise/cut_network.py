@@ -1,6 +1,8 @@
 """A plan's network, cut and loaded: both halves in this process, their tensors, and what the network answers."""
 
-from collections.abc import Callable, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +12,15 @@ from numpy.typing import NDArray
 from torch import fx
 
 from noise.accuracy import compare
+from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, rows_kept
 from noise.collection import Accuracy
 from noise.datasets.records import Split
-from noise.laplace import LaplaceNoise
-from noise.randomness import Uniforms
+from noise.mechanism import Mechanism
+from noise.randomness import Randomness
 from planner.legality import CutRules
-from planner.plan import Plan
+from planner.plan import CrossingTensor, Plan
 from profiles import codec
-from profiles.engine import TorchEngine, run_in_batches
+from profiles.engine import TorchEngine, batches
 from profiles.errors import DataError, NoiseError
 from profiles.halves import Halves, split
 from profiles.models import load_model
@@ -26,19 +29,12 @@ from profiles.trace import TracedNetwork, trace
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Activations:
-    """The crossing tensors of one split, flattened, and what the network says without noise.
-
-    tensors: for each crossing tensor [rows, n]. labels, clean: [rows].
-    """
-
-    tensors: tuple[Array, ...]
-    labels: Array
-    clean: Array
-
-    def __len__(self) -> int:
-        return len(self.labels)
+def takes_noise(tensor: CrossingTensor, plan: Plan, network: TracedNetwork) -> bool:
+    """Whether a crossing tensor gets noise: integers cannot, and what public inputs alone decide need not."""
+    if not tensor.dtype.startswith(("float", "bfloat")):
+        return False
+    private = {node.id for node in network.graph.inputs} - set(plan.settings.public_inputs)
+    return not private.isdisjoint(network.graph.with_needs([tensor.node]))
 
 
 def _require_legal(plan: Plan, network: TracedNetwork) -> None:
@@ -55,8 +51,10 @@ def _require_legal(plan: Plan, network: TracedNetwork) -> None:
 
 
 def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
-    """What crosses must be floats, in whole shares, and decide the first output."""
+    """What takes noise must be floats, in whole shares, and decide the first output."""
     for one in plan.cut.crossing:
+        if not takes_noise(one, plan, network):
+            continue
         if not one.dtype.startswith("float"):
             raise NoiseError(
                 f"{one.node} crosses and holds {one.dtype}; noise is for float16, float32 and float64: "
@@ -75,7 +73,8 @@ def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
 class CutNetwork:
     """A plan's network, cut: both halves ready to run in this process.
 
-    shapes: of one inference's share of each crossing tensor. wire: how floats cross.
+    shapes: of one inference's share of each crossing tensor that takes noise. beside: ids of the crossing tensors
+    that are left alone. wire: how floats cross.
     """
 
     network: TracedNetwork
@@ -83,6 +82,7 @@ class CutNetwork:
     edge: TorchEngine
     cloud: fx.GraphModule
     shapes: dict[str, tuple[int, ...]]
+    beside: tuple[str, ...] = ()
     wire: str = "float32"
 
     @classmethod
@@ -107,9 +107,11 @@ class CutNetwork:
         _require_legal(plan, network)
         _require_noisy(plan, network)
         made = split(network, plan.cut.edge_nodes)
-        shapes = {one.node: one.row_shape(network.batch) for one in plan.cut.crossing}
+        noised = [one for one in plan.cut.crossing if takes_noise(one, plan, network)]
+        shapes = {one.node: one.row_shape(network.batch) for one in noised}
+        beside = tuple(one.node for one in plan.cut.crossing if one.node not in shapes)
         edge, cloud = TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False)
-        return cls(network, made, edge, cloud, shapes, plan.settings.wire)
+        return cls(network, made, edge, cloud, shapes, beside, plan.settings.wire)
 
     @property
     def rows(self) -> int | None:
@@ -131,54 +133,111 @@ class CutNetwork:
             raise DataError(f"{origin}: inputs of type {inputs.dtype}, the model takes {dtype}")
         return inputs.astype(dtype, copy=False)
 
-    def activations(self, split: Split, *, origin: str) -> Activations:
-        """Run the edge half over a split once. Raises DataError where inputs or labels do not fit the network."""
+    @property
+    def elements(self) -> int:
+        """Of one inference's crossing tensors that take noise, together."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def activations(self, split: Split, *, origin: str, most_bytes: int = MOST_BYTES) -> Activations:
+        """Run the edge half over a split once; of tensors so large that `most_bytes` do not hold them, over its first
+        rows. Raises DataError where inputs or labels do not fit the network."""
+        kept = rows_kept(len(split), self.elements, most_bytes=most_bytes)
+        parts = self.stream(split[:kept], origin=origin)
+        first = next(parts)
+        if len(first) == kept:
+            return first
+        tensors = tuple(empty(kept, one.shape[1]) for one in first.tensors)
+        beside, logits, done = [first.beside], [first.logits], 0
+        for part in itertools.chain([first], parts):
+            for room, one in zip(tensors, part.tensors, strict=True):
+                room[done : done + len(part)] = one
+            if done:
+                beside.append(part.beside)
+                logits.append(part.logits)
+            done += len(part)
+        joined = tuple(np.concatenate(column) for column in zip(*beside, strict=True))
+        return Activations(tensors, joined, split.labels[:kept], np.concatenate(logits))
+
+    def stream(self, split: Split, *, origin: str) -> Iterator[Activations]:
+        """A split's activations, some rows at a time. Raises DataError as `activations`."""
         inputs = self.fitting(split.inputs, origin=origin)
-        outputs = run_in_batches(self.edge, inputs, rows=self.rows)
-        count = len(self.halves.crossing)
-        # Learning works in float32, whatever the network's own floats are.
-        tensors = tuple(one.reshape(len(inputs), -1).astype(np.float32, copy=False) for one in outputs[:count])
-        logits = self.logits([torch.from_numpy(one[: self.rows or 1]) for one in tensors])
+        most = max(1, min(500, CHUNK_ELEMENTS // max(1, self.elements)))
+        done = 0
+        for part, count in batches(inputs, rows=self.rows, most=most):
+            crossing = dict(zip(self.halves.crossing, self.edge.run([part]), strict=False))
+            rowed = {name: one if one.ndim and len(one) == len(part) else one[None] for name, one in crossing.items()}
+            # Learning works in float32, whatever the network's own floats are.
+            tensors = tuple(
+                rowed[name][:count].reshape(count, -1).astype(np.float32, copy=False) for name in self.shapes
+            )
+            beside = tuple(rowed[name][:count] for name in self.beside)
+            logits = self._checked_logits(tensors, beside, split.labels, origin=origin)
+            yield Activations(tensors, beside, split.labels[done : done + count], logits)
+            done += count
+
+    def _checked_logits(
+        self, tensors: Sequence[Array], beside: Sequence[Array], labels: Array, *, origin: str
+    ) -> Array:
+        with torch.inference_mode():
+            logits = self.logits([torch.from_numpy(one) for one in tensors], beside)
         if logits.ndim != 2:
             raise DataError(f"{origin}: the first output is {list(logits.shape)}, learning needs [n, classes]")
-        if split.labels.min() < 0 or split.labels.max() >= logits.shape[1]:
+        if labels.min() < 0 or labels.max() >= logits.shape[1]:
             raise DataError(
-                f"{origin}: labels from {split.labels.min()} to {split.labels.max()}, the model tells "
+                f"{origin}: labels from {labels.min()} to {labels.max()}, the model tells "
                 f"{logits.shape[1]} classes apart, expected 0 to {logits.shape[1] - 1}"
             )
-        return Activations(tensors, split.labels, self.classes([torch.from_numpy(one) for one in tensors]))
+        return logits.numpy()
 
-    def logits(self, flat: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Cloud half on flattened crossing tensors [rows, n] each → logits [rows, classes]."""
-        if self.rows is None:
-            shapes = [(-1, *shape) for shape in self.shapes.values()]
-            call: Callable[..., Any] = self.cloud
-        else:
+    def logits(self, flat: Sequence[torch.Tensor], beside: Sequence[Array] = ()) -> torch.Tensor:
+        """Cloud half on flattened crossing tensors [rows, n] each, and on those beside → logits [rows, classes]."""
+        given = dict(zip(self.shapes, flat, strict=True))
+        given |= {name: torch.from_numpy(one) for name, one in zip(self.beside, beside, strict=True)}
+        call: Callable[..., Any] = self.cloud
+        missing = 0
+        if self.rows is not None:
             # One call for each batch that was traced, side by side.
-            traced = [self.network.graph.by_id[name].shape for name in self.shapes]
-            shapes = [(-1, *shape) for shape in traced]
             call = torch.vmap(self.cloud)
             missing = -len(flat[0]) % self.rows
-            flat = [torch.cat([one, one[-1:].expand(missing, -1)]) if missing else one for one in flat]
-        dtypes = [self.network.fx_nodes[name].meta["val"].dtype for name in self.shapes]
-        shaped = [one.reshape(shape).to(dtype) for one, shape, dtype in zip(flat, shapes, dtypes, strict=True)]
+        shaped = []
+        for name in self.halves.crossing:
+            one = given[name]
+            if self.rows is None:
+                shape: tuple[int, ...] = (-1, *self.shapes.get(name, one.shape[1:]))
+            else:
+                one = torch.cat([one, one[-1:].expand(missing, *one.shape[1:])]) if missing else one
+                shape = (-1, *self.network.graph.by_id[name].shape)
+            shaped.append(one.reshape(shape).to(self.network.fx_nodes[name].meta["val"].dtype))
         result: torch.Tensor = call(*shaped)[0].float()
         if self.rows is not None:
-            result = result.flatten(0, 1)[: len(flat[0]) - missing]
+            result = result.flatten(0, 1)[: len(flat[0])]
         return result
 
-    def classes(self, flat: Sequence[torch.Tensor], *, size: int = 4000) -> Array:
-        with torch.inference_mode():
-            parts = zip(*(torch.split(one, size) for one in flat), strict=True)
-            return torch.cat([self.logits(part).argmax(1) for part in parts]).numpy()
+    def judge(
+        self, noise: Mechanism, on: Iterable[Activations], *, random: Randomness, draws: int = 1
+    ) -> tuple[Accuracy, float]:
+        """Accuracy with fresh noise for every input, in the bits of the wire, and 1/SNR of that noise.
 
-    def judge(self, noise: LaplaceNoise, on: Activations, *, random: Uniforms) -> tuple[Accuracy, float]:
-        """Accuracy with fresh noise for every input, in the bits of the wire, and 1/SNR of that noise."""
-        drawn = noise.draw(len(on), random)
-        noisy = [torch.from_numpy(self._crossed(one + more)) for one, more in zip(on.tensors, drawn, strict=True)]
-        variance = sum(float(one.var()) * one.shape[1] for one in drawn)
-        power = sum(float((one**2).mean()) * one.shape[1] for one in on.tensors)
-        return compare(on.clean, self.classes(noisy), on.labels), variance / power
+        on: a split's activations, in parts. draws: how often each input is judged.
+        1/SNR = σ²(n) / E[a²], of all crossing tensors together; where the input is mapped, n is what is random.
+        """
+        clean, noisy, labels = [], [], []
+        variance, power = 0.0, 0.0
+        for part in on:
+            carried = noise.carried(part.tensors)
+            answers = []
+            for _ in range(draws):
+                drawn = noise.draw(len(part), random)
+                sent = [torch.from_numpy(self._crossed(one + more)) for one, more in zip(carried, drawn, strict=True)]
+                with torch.inference_mode():
+                    answers.append(self.logits(sent, part.beside).argmax(1).numpy())
+                variance += len(part) * sum(float(one.var()) * one.shape[1] for one in drawn) / draws
+            noisy.append(np.stack(answers))
+            clean.append(part.clean)
+            labels.append(part.labels)
+            power += sum(float(np.square(one).sum()) for one in part.tensors)
+        found = compare(np.concatenate(clean), np.concatenate(noisy, axis=1), np.concatenate(labels))
+        return found, variance / power
 
     def _crossed(self, noisy: Array) -> Array:
         """What the cloud gets of a tensor [rows, n]: as it was sent, and back in float32."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.randomness import SeededRandom, Uniforms
+from noise.randomness import Randomness, SeededRandom
 
 Array = NDArray[Any]
 
@@ -40,7 +40,7 @@ class OrderedLaplace:
     def elements(self) -> int:
         return int(self.order.shape[1])
 
-    def draw(self, which: NDArray[np.int64], random: Uniforms) -> NDArray[np.float32]:
+    def draw(self, which: NDArray[np.int64], random: Randomness) -> NDArray[np.float32]:
         """Fresh noise [rows, n], row i from distribution which[i]."""
         uniform = random.uniform((len(which), self.elements))
         # Sorting commutes with the increasing quantile function; uniforms sort fastest.
@@ -74,10 +74,14 @@ class LaplaceNoise:
     def elements(self) -> int:
         return sum(one.elements for one in self.tensors.values())
 
-    def draw(self, rows: int, random: Uniforms) -> list[NDArray[np.float32]]:
+    def draw(self, rows: int, random: Randomness) -> list[NDArray[np.float32]]:
         """Fresh noise for `rows` inferences: for each crossing tensor [rows, n]."""
         which = random.integers(self.distributions, rows)
         return [one.draw(which, random) for one in self.tensors.values()]
+
+    def carried(self, tensors: Sequence[Array]) -> list[Array]:
+        """The tensors as they are: noise is added."""
+        return list(tensors)
 
 
 def quantile(uniform: Array) -> Array:

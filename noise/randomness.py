@@ -12,12 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Uniforms(Protocol):
-    """A source of independent numbers, uniform in the open interval (0, 1)."""
+class Randomness(Protocol):
+    """A source of independent numbers."""
 
-    def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float64]: ...
+    def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Uniform in the open interval (0, 1)."""
+        ...
 
-    def integers(self, high: int, count: int) -> NDArray[np.int64]: ...
+    def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Standard normal."""
+        ...
+
+    def integers(self, high: int, count: int) -> NDArray[np.int64]:
+        """Uniform among 0 … high − 1."""
+        ...
 
 
 class SystemRandom:
@@ -29,6 +37,11 @@ class SystemRandom:
         # 52 bits and a half: never 0, never 1.
         return ((words.astype(np.float64) + 0.5) * 2.0**-52).reshape(shape)
 
+    def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        from scipy.special import ndtri
+
+        return ndtri(self.uniform(shape)).astype(np.float32)  # type: ignore[no-any-return]
+
     def integers(self, high: int, count: int) -> NDArray[np.int64]:
         # 64 bits modulo a small number: a bias of at most high / 2^64.
         words = np.frombuffer(os.urandom(8 * count), dtype=np.uint64)
@@ -38,12 +51,15 @@ class SystemRandom:
 class SeededRandom:
     """NumPy's generator: repeatable, for learning and tests, never for an inference."""
 
-    def __init__(self, seed: int | None) -> None:
-        self._generator = np.random.default_rng(seed)
+    def __init__(self, *seed: int) -> None:
+        self._generator = np.random.Generator(np.random.SFC64(seed))
 
     def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         drawn = self._generator.random(shape)
         return np.clip(drawn, 2.0**-53, 1 - 2.0**-53)
+
+    def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return self._generator.standard_normal(shape, dtype=np.float32)
 
     def integers(self, high: int, count: int) -> NDArray[np.int64]:
         return self._generator.integers(high, size=count)

@@ -7,14 +7,15 @@ to every one of them. A retry sends the identical bytes again, since two draws f
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpcore
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.randomness import SystemRandom, Uniforms
+from noise.mechanism import Mechanism
+from noise.randomness import Randomness, SystemRandom
 from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import NoiseError, PeerError, UrlError
@@ -27,14 +28,6 @@ Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
 MOST_REPLY_BYTES = 256 * 2**20
 #: For a whole body; a peer that drips bytes would otherwise be waited for without end.
 MOST_REPLY_S = 120.0
-
-
-class Noise(Protocol):
-    """A kind of noise for the crossing tensors of a cut."""
-
-    def draw(self, rows: int, random: Uniforms) -> list[NDArray[np.float32]]:
-        """Fresh noise for each crossing tensor, flattened: [rows, n]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -165,14 +158,14 @@ class EdgeHalf:
     def __init__(
         self,
         engine: Engine,
-        noise: Noise,
+        noise: Mechanism,
         client: CloudClient,
         *,
         crossing: Sequence[str],
         replies: Sequence[TensorContract],
         wire: str = "float32",
         joined: Joined = lambda own, theirs: list(theirs),
-        random: Uniforms | None = None,
+        random: Randomness | None = None,
         timing: bool = False,
     ) -> None:
         """crossing: names in the order in which the half returns them. wire: how floats are sent. replies: what the

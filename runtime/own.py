@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.cut_network import CutNetwork
+from noise.mechanism import Mechanism
 from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import batches, set_threads, torch_device
 from profiles.errors import DataError
 from profiles.link import LinkProfile
-from runtime.edge import Noise
 from runtime.local import local_cloud
 from runtime.trial import BATCH, connect, edge_half
 
 
-def run(plan: Plan, noise: Noise, source: Path, target: Path, *, server: str | None, link: LinkProfile | None) -> int:
+def run(
+    plan: Plan, noise: Mechanism, source: Path, target: Path, *, server: str | None, link: LinkProfile | None
+) -> int:
     """Inputs [n, ...] of an .npy through the split network, the first output to an .npy; how many they were.
 
     link: emulated in front of a local cloud, None for plain loopback.

@@ -17,13 +17,14 @@ from noise.accuracy import compare
 from noise.collection import NoiseFacts, require_match
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
+from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles import halves
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
-from runtime.edge import CloudClient, EdgeHalf, Exchange, Inference, Noise
+from runtime.edge import CloudClient, EdgeHalf, Exchange, Inference
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import PredictedParts, RunRecord
@@ -45,7 +46,7 @@ class Where:
 
 def run(
     plan: Plan,
-    noise: Noise,
+    noise: Mechanism,
     facts: NoiseFacts,
     data: Dataset,
     *,
@@ -108,7 +109,7 @@ def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
     return client
 
 
-def edge_half(cut: CutNetwork, noise: Noise, client: CloudClient, *, timing: bool = False) -> EdgeHalf:
+def edge_half(cut: CutNetwork, noise: Mechanism, client: CloudClient, *, timing: bool = False) -> EdgeHalf:
     """The edge half of a cut network, ready to infer."""
     return EdgeHalf(
         cut.edge,

@@ -7,7 +7,8 @@ import pytest
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
 from noise.laplace import LaplaceNoise, OrderedLaplace
-from noise.learning import Learned, Schedule, learn
+from noise.laplace_learning import Schedule
+from noise.learning import Learned, learn
 from noise.randomness import SeededRandom, SystemRandom
 from planner.plan import Plan
 from profiles.errors import DataError, InfeasibleError, NoiseError

@@ -1,0 +1,89 @@
+"""What every kind of noise is learned from, and how it is judged while it is learned."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from noise.activations import Activations
+from noise.checkpoint import Checkpoint
+from noise.collection import Accuracy
+from noise.cut_network import CutNetwork
+from noise.log import LearningLog
+from noise.mechanism import Mechanism
+from noise.randomness import SeededRandom
+
+Progress = Callable[[int, int], None]
+Array = NDArray[Any]
+
+#: Draws of the hold-out that a judgement is made of at least: few rows are judged several times, each draw fresh.
+JUDGED_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """points: accuracy that may be lost on held-out data, percentage points. confident: with the upper end of the
+    loss's 95 % interval, not with the loss itself."""
+
+    points: float
+    confident: bool = False
+
+    def needed_by(self, accuracy: Accuracy) -> float:
+        """The budget that this accuracy asks for."""
+        assert accuracy.loss_points is not None
+        assert accuracy.interval_points is not None
+        return accuracy.interval_points[1] if self.confident else accuracy.loss_points
+
+
+@dataclass(frozen=True)
+class Task:
+    """train: what is learned from. holdout: what gates. private: labels to be hidden, [len(train)], with their
+    weight gamma (Eq. 5). budget: on the hold-out."""
+
+    cut: CutNetwork
+    train: Activations
+    holdout: Activations
+    budget: Budget
+    seed: int
+    private: Array | None = None
+    gamma: float = 0.0
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: LearningLog = field(default_factory=LearningLog)
+    progress: Progress = lambda done, of: None
+
+    def judge(self, noise: Mechanism, *, draw: int = 0) -> Accuracy:
+        """Accuracy on the hold-out under sampled noise; the same draws for every noise, so that two compare.
+
+        draw: another number gives other draws. Few rows are judged several times; the interval counts each once.
+        """
+        draws = max(1, math.ceil(JUDGED_ROWS / len(self.holdout)))
+        random = SeededRandom(self.seed, 1, draw)
+        accuracy, _ = self.cut.judge(noise, self.holdout, random=random, draws=draws)
+        return accuracy
+
+    def needed_points(self, noise: Mechanism) -> float:
+        """The smallest budget that this noise keeps."""
+        return self.budget.needed_by(self.judge(noise))
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """A point of Figure 7: what is lost on the hold-out, and how strong the noise was there."""
+
+    loss_points: float
+    snr_inverse: float
+    bound_bits: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Noise that keeps the budget on the hold-out. settings: what was told or found. epochs: over the training data.
+    parameters: learnable ones, of one distribution."""
+
+    noise: Mechanism
+    settings: dict[str, float | int | str | None]
+    epochs: float
+    parameters: int
+    curve: tuple[TradeOff, ...] = ()
