@@ -6,17 +6,15 @@ cut takes the same noise.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
-from planner.plan import Plan
+from noise.tensors import KINDS, from_arrays, to_arrays
+from planner.plan import CrossingTensor, Plan
 from profiles import artifact
 from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
@@ -41,8 +39,24 @@ class Accuracy(msgspec.Struct, frozen=True):
     n: int
 
 
+class BoundFacts(msgspec.Struct, frozen=True):
+    """An upper bound on I(x; a') in bits, with the 95 % interval of its sampling error.
+
+    form: `covariance` (proven for any distribution of that covariance), `held-out` (a Gaussian fitted on training
+    rows, where those are too few for a covariance) or `mixture` (one Gaussian a class). repeats: the same bound for
+    so many inferences of one input with fresh noise each. rows: training and held-out rows it was computed from.
+    """
+
+    bits: float
+    interval_bits: tuple[float, float]
+    form: str
+    rows: tuple[int, int]
+    repeats: dict[str, float] = {}
+
+
 class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
-    """What the noise is for and how it was made. settings: what learning was told or found."""
+    """What the noise is for and how it was made. settings: what learning was told or found. bound, mixture_bound:
+    null for `laplace`, whose support moves with the input."""
 
     kind: str
     architecture: str
@@ -53,28 +67,21 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
     budget_points: NonNegative
     accuracy: Accuracy
     snr_inverse: Positive
+    bound: BoundFacts | None = None
+    mixture_bound: BoundFacts | None = None
     settings: dict[str, float | int | str | None]
 
 
-def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> int:
-    """Write a collection atomically; its footprint in bytes as Table 3 counts it: the packed orders.
-
-    Two numbers a distribution and the header come on top.
-    """
-    tensors: dict[str, NDArray[Any]] = {}
-    assert isinstance(noise, LaplaceNoise)
-    for node, one in noise.tensors.items():
-        tensors[f"{node}.loc"] = one.loc
-        tensors[f"{node}.scale"] = one.scale
-        tensors[f"{node}.order"] = pack_order(one.order)
+def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> None:
+    """Write noise atomically."""
     fields = msgspec.to_builtins(facts)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
-    artifact.write_bytes(path, save(tensors, metadata=metadata))
-    return sum(array.nbytes for name, array in tensors.items() if name.endswith(".order"))
+    arrays = {name: np.ascontiguousarray(one) for name, one in to_arrays(noise).items()}
+    artifact.write_bytes(path, save(arrays, metadata=metadata))
 
 
-def read(path: Path) -> tuple[LaplaceNoise, NoiseFacts]:
-    """Raises ArtifactError for a file that is no noise collection, is cut short or contradicts itself."""
+def read(path: Path) -> tuple[Mechanism, NoiseFacts]:
+    """Raises ArtifactError for a file that is no noise, is cut short or contradicts itself."""
     artifact.read_bytes(path, what=f"a {SCHEMA} file")
     try:
         with safe_open(path, framework="np") as archive:
@@ -84,7 +91,7 @@ def read(path: Path) -> tuple[LaplaceNoise, NoiseFacts]:
         raise ArtifactError(f"{path}: not a whole safetensors file ({error}); learn the noise anew") from error
     facts = _facts(path, metadata)
     try:
-        return LaplaceNoise({one.node: _distributions(arrays, one) for one in facts.crossing}), facts
+        return from_arrays(facts.kind, arrays, {one.node: one.shape for one in facts.crossing}), facts
     except (KeyError, ValueError) as error:
         raise ArtifactError(
             f"{path}: tensor {error} is missing or of the wrong form; learn the noise anew"
@@ -100,52 +107,25 @@ def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:
         facts = msgspec.convert(fields, NoiseFacts)
     except (ValueError, msgspec.ValidationError) as error:
         raise ArtifactError(f"{path}: metadata: {error}; learn the noise anew") from error
-    if facts.kind != "laplace":
-        raise ArtifactError(f"{path}: noise of kind {facts.kind!r}, expected laplace")
+    if facts.kind not in KINDS:
+        raise ArtifactError(f"{path}: noise of kind {facts.kind!r}, expected one of {', '.join(KINDS)}")
     return facts
 
 
-def _distributions(arrays: dict[str, NDArray[Any]], tensor: Crossing) -> OrderedLaplace:
-    loc, scale, packed = (arrays[f"{tensor.node}.{part}"] for part in ("loc", "scale", "order"))
-    elements = int(np.prod(tensor.shape))
-    if not len(loc):
-        raise ValueError(f"{tensor.node}.loc")
-    order = unpack_order(packed, distributions=len(loc), elements=elements)
-    if loc.shape != scale.shape or not np.isfinite(loc).all() or not (np.isfinite(scale) & (scale > 0)).all():
-        raise ValueError(f"{tensor.node}.scale")
-    if (np.sort(order, axis=1) != np.arange(elements)).any():
-        raise ValueError(f"{tensor.node}.order")
-    return OrderedLaplace(loc, scale, order)
-
-
-def index_bits(elements: int) -> int:
-    """⌈log2 n⌉: bits an index takes."""
-    return max(1, (elements - 1).bit_length())
-
-
-def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Indices [d, n] at ⌈log2 n⌉ bits each, most significant first: 20 of n = 120 take 2,100 bytes."""
-    bits = index_bits(order.shape[1])
-    shifts = np.arange(bits - 1, -1, -1)
-    flat = (order.reshape(-1, 1) >> shifts) & 1
-    return np.packbits(flat.astype(np.uint8).reshape(-1))
-
-
-def unpack_order(packed: NDArray[np.uint8], *, distributions: int, elements: int) -> NDArray[np.int64]:
-    """The inverse of `pack_order`. Raises ValueError where the bytes are too few."""
-    bits = index_bits(elements)
-    total = distributions * elements * bits
-    if packed.dtype != np.uint8 or packed.ndim != 1 or len(packed) != -(-total // 8):
-        raise ValueError("order")
-    flat = np.unpackbits(packed, count=total).reshape(-1, bits).astype(np.int64)
-    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int64)
-    return (flat @ weights).reshape(distributions, elements)
+def _noised(tensor: CrossingTensor) -> bool:
+    return tensor.dtype.startswith(("float", "bfloat"))
 
 
 def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:
     """The noise must be for this plan's network, weights, cut and wire. Raises NoiseError with what differs."""
     again = "learn noise for this plan with `plan learn`"
-    planned = tuple(Crossing(one.node, one.row_shape(plan.settings.batch)) for one in plan.cut.crossing)
+    named = {one.node for one in facts.crossing}
+    # What needs no noise is known where the network is at hand (`CutNetwork.beside`), and checked there once more.
+    planned = tuple(
+        Crossing(one.node, one.row_shape(plan.settings.batch))
+        for one in plan.cut.crossing
+        if _noised(one) and (one.node in named or not plan.settings.public_inputs)
+    )
     if facts.architecture != plan.model.architecture:
         raise NoiseError(f"{origin}: learned for another network than {plan.model.name}; {again}")
     if plan.model.weights is not None and facts.weights != plan.model.weights:

@@ -1,28 +1,45 @@
 """Learns noise of a kind for a plan's cut: the user gives a budget, the kind's learner finds the rest."""
 
+import hashlib
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
 
 from noise import laplace_learning
+from noise.bounding import bounds
+from noise.calibration import calibrated
 from noise.checkpoint import Checkpoint
-from noise.collection import Accuracy, Crossing, NoiseFacts
+from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
+from noise.gaussian_kinds import learn_channel, learn_gaussian
+from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.log import LearningLog
-from noise.mechanism import Mechanism
+from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
-from noise.task import Budget, Progress, Task, TradeOff
+from noise.task import Budget, Found, Progress, Task, TradeOff
+from noise.tensors import footprint_bytes
+from planner.noise_cost import NoiseKind, require_kind
 from planner.plan import Plan
-from profiles.errors import NoiseError
+from profiles.errors import InfeasibleError, NoiseError
 from profiles.zoo.catalog import has_random_weights
+
+DEFAULT_KIND: NoiseKind = "channel"
+#: How often noise is made weaker where its loss on the test inputs is not confidently within the budget.
+TIGHTENINGS = 6
 
 
 class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What `plan learn --json` prints. snr_inverse: σ²(n) / E[a²] of sampled noise."""
+    """What `plan learn --json` prints. snr_inverse: σ²(n) / E[a²] of sampled noise. bound_bits: the covariance bound.
+
+    seconds: of this run alone, where it continued another.
+    """
 
     kind: str
     budget_points: float
@@ -30,54 +47,90 @@ class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
     snr_inverse: float
     bound_bits: float | None
     mixture_bound_bits: float | None
+    bound: BoundFacts | None
+    mixture_bound: BoundFacts | None
     distributions: int
     elements: int
+    crossing: tuple[str, ...]
+    left_alone: tuple[str, ...]
     epochs: float
     learnable_parameters: int
     footprint_bytes: int
     seconds: float
+    curve: tuple[TradeOff, ...] = ()
 
 
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """seconds: of this run alone, where one was continued."""
+@dataclass(frozen=True)
+class Options:
+    """How noise of a kind is looked for. count: distributions of `laplace`. gamma: weight of what hides the private
+    label (Eq. 5). curve: the whole trade-off as well (Figure 7)."""
+
+    count: int = 20
+    gamma: float = 0.0
+    curve: bool = False
+    laplace: Schedule = field(default_factory=Schedule)
+    gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Noise, what its file says of it, and how it was found."""
 
     noise: Mechanism
     facts: NoiseFacts
-    epochs: float
-    parameters: int
-    curve: tuple[TradeOff, ...]
+    found: Found
+    left_alone: tuple[str, ...]
     seconds: float
+
+    def result(self) -> LearnResult:
+        facts = self.facts
+        return LearnResult(
+            kind=facts.kind,
+            budget_points=facts.budget_points,
+            accuracy=facts.accuracy,
+            snr_inverse=facts.snr_inverse,
+            bound_bits=facts.bound.bits if facts.bound else None,
+            mixture_bound_bits=facts.mixture_bound.bits if facts.mixture_bound else None,
+            bound=facts.bound,
+            mixture_bound=facts.mixture_bound,
+            distributions=self.noise.distributions,
+            elements=self.noise.elements,
+            crossing=tuple(one.node for one in facts.crossing),
+            left_alone=self.left_alone,
+            epochs=self.found.epochs,
+            learnable_parameters=self.found.parameters,
+            footprint_bytes=footprint_bytes(self.noise),
+            seconds=self.seconds,
+            curve=self.found.curve,
+        )
 
 
 def learn(
     plan: Plan,
     data: Dataset,
     *,
-    kind: str = "laplace",
+    kind: str = DEFAULT_KIND,
     budget_points: float,
     confident: bool = False,
-    count: int = 20,
     seed: int | None = None,
-    schedule: Schedule | None = None,
+    options: Options | None = None,
     keep: Path | None = None,
     log: LearningLog | None = None,
     progress: Progress = lambda done, of: None,
 ) -> Learned:
     """Learn noise for a plan's cut, as strong as the budget allows.
 
-    budget_points: accuracy in percentage points that may be lost on held-out data. count: distributions of `laplace`.
-    keep: a file that holds what was reached, for a run that is killed and started again.
+    budget_points: accuracy in percentage points that may be lost on held-out data. confident: the upper end of the
+    loss's 95 % interval must stay within it. keep: a file that holds what was reached, for a run that is killed and
+    started again.
     Raises NoiseError (the plan does not fit the model, or nothing crosses), DataError (data of another shape),
     InfeasibleError (no noise fits the budget; the smallest budget that would is named).
     """
     start = time.perf_counter()
-    if plan.model.source is not None and has_random_weights(plan.model.source):
-        raise NoiseError(
-            f"{plan.model.name} has random weights here, so there is no accuracy to keep; plan with it, "
-            "and learn for a trained network by package.module:function"
-        )
-    if seed is None:
-        seed = int(np.random.default_rng().integers(2**31))
+    require_kind(kind)
+    _require_trained(plan)
+    options = options or Options()
+    checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options), seed)
     cut = CutNetwork.of(plan)
     task = Task(
         cut,
@@ -85,13 +138,18 @@ def learn(
         cut.activations(data.holdout(), origin=data.name),
         Budget(budget_points, confident),
         seed,
-        checkpoint=Checkpoint(keep, key=""),
+        gamma=options.gamma,
+        checkpoint=checkpoint,
         log=log or LearningLog(),
         progress=progress,
     )
-    found = laplace_learning.learn(task, count=count, schedule=schedule or Schedule())
-    test = cut.stream(data.test, origin=data.name)
-    accuracy, snr_inverse = cut.judge(found.noise, test, random=SeededRandom(seed, 2))
+    found = _LEARNERS[kind](task, options)
+    if confident:
+        found = _confident(task, found, data, options)
+    accuracy, snr_inverse = _judged(cut, found.noise, data, seed)
+    bound, mixture = None, None
+    if kind != "laplace":
+        bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
     facts = NoiseFacts(
         kind=kind,
         architecture=plan.model.architecture,
@@ -102,13 +160,85 @@ def learn(
         budget_points=budget_points,
         accuracy=accuracy,
         snr_inverse=snr_inverse,
+        bound=bound,
+        mixture_bound=mixture,
         settings={**found.settings, "seed": seed},
     )
-    return Learned(
-        noise=found.noise,
-        facts=facts,
-        epochs=found.epochs,
-        parameters=found.parameters,
-        curve=found.curve,
-        seconds=time.perf_counter() - start,
+    return Learned(found.noise, facts, found, cut.beside, time.perf_counter() - start)
+
+
+def _laplace(task: Task, options: Options) -> Found:
+    return laplace_learning.learn(task, count=options.count, schedule=options.laplace)
+
+
+def _gaussian(task: Task, options: Options) -> Found:
+    return learn_gaussian(task, schedule=options.gaussian, curve=options.curve)
+
+
+def _channel(task: Task, options: Options) -> Found:
+    return learn_channel(task, schedule=options.gaussian, curve=options.curve)
+
+
+_LEARNERS: dict[str, Callable[[Task, Options], Found]] = {
+    "laplace": _laplace,
+    "gaussian": _gaussian,
+    "channel": _channel,
+}
+
+
+def _require_trained(plan: Plan) -> None:
+    if plan.model.source is not None and has_random_weights(plan.model.source):
+        raise NoiseError(
+            f"{plan.model.name} has random weights here, so there is no accuracy to keep; plan with it, "
+            "and learn for a trained network by package.module:function"
+        )
+
+
+def _begin(
+    keep: Path | None, plan: Plan, data: Dataset, asked: tuple[object, ...], seed: int | None
+) -> tuple[Checkpoint, int]:
+    """What was reached of this very work, and its seed. Other work is begun anew."""
+    facts = (plan.model.architecture, plan.model.weights, plan.cut.edge_nodes, plan.settings, data.name, asked, seed)
+    state = hashlib.sha256(repr(facts).encode())
+    for split in (data.train, data.test):
+        state.update(repr((split.inputs.shape, split.inputs.dtype)).encode())
+        for part in (split.inputs[:100], split.inputs[-100:], split.labels):
+            state.update(np.ascontiguousarray(part).tobytes())
+    checkpoint = Checkpoint(keep, key=state.hexdigest())
+    begun = checkpoint.get("begun")
+    if begun is None:
+        chosen = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+        checkpoint.put("begun", seed=chosen)
+        return checkpoint, chosen
+    return checkpoint, int(begun[1]["seed"])
+
+
+def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:
+    return cut.judge(noise, cut.stream(data.test, origin=data.name), random=SeededRandom(seed, 2))
+
+
+def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Found:
+    """Weaker noise, until the upper end of the loss's interval on the test inputs is within the budget too.
+
+    Only ever weaker than what the held-out data allow, so the test inputs make nothing look better than it is.
+    """
+    points = task.budget.points
+    for turn in range(1, TIGHTENINGS + 1):
+        accuracy, _ = _judged(task.cut, found.noise, data, task.seed)
+        excess = task.budget.needed_by(accuracy) - task.budget.points
+        if excess <= 0:
+            return found
+        points = max(points - 1.2 * excess, points / 3)
+        tighter = replace(task, budget=Budget(points, True), checkpoint=Checkpoint(), log=LearningLog())
+        if found.noise.kind == "laplace":
+            found = _laplace(tighter, options)
+        else:
+            gained = calibrated(tighter, cast(GaussianMechanism, found.noise))
+            if gained.noise is None:
+                break
+            found = replace(found, noise=gained.noise)
+        found = replace(found, settings={**found.settings, "tightened": turn, "tightened_points": points})
+    raise InfeasibleError(
+        f"no noise keeps the upper end of the interval within {task.budget.points:g} points on the test inputs; "
+        f"it needs {task.budget.needed_by(accuracy):.2f}: raise --budget to that, or leave out --confident"
     )

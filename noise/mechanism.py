@@ -22,6 +22,11 @@ class Mechanism(Protocol):
     def kind(self) -> str: ...
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the crossing tensors that take noise, in graph order."""
+        ...
+
+    @property
     def distributions(self) -> int:
         """How many distributions an inference chooses from."""
         ...
@@ -41,7 +46,12 @@ class Mechanism(Protocol):
 
 
 class GaussianMechanism(Mechanism, Protocol):
-    """Noise whose density is known: carried(a) + N(mean, Σn). What it tells can be bounded."""
+    """Noise whose density is known: carried(a) + N(0, Σn). What it tells can be bounded."""
+
+    @property
+    def parameters(self) -> int:
+        """Learned numbers."""
+        ...
 
     def scaled(self: Self_, gain: float) -> Self_:
         """The same with noise `gain` times as strong."""

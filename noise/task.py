@@ -54,14 +54,17 @@ class Task:
     progress: Progress = lambda done, of: None
 
     def judge(self, noise: Mechanism, *, draw: int = 0) -> Accuracy:
-        """Accuracy on the hold-out under sampled noise; the same draws for every noise, so that two compare.
+        """As `judged`, the accuracy alone."""
+        return self.judged(noise, draw=draw)[0]
+
+    def judged(self, noise: Mechanism, *, draw: int = 0) -> tuple[Accuracy, float]:
+        """Accuracy and 1/SNR on the hold-out under sampled noise; every noise gets the same draws: two compare.
 
         draw: another number gives other draws. Few rows are judged several times; the interval counts each once.
         """
         draws = max(1, math.ceil(JUDGED_ROWS / len(self.holdout)))
         random = SeededRandom(self.seed, 1, draw)
-        accuracy, _ = self.cut.judge(noise, self.holdout, random=random, draws=draws)
-        return accuracy
+        return self.cut.judge(noise, self.holdout, random=random, draws=draws)
 
     def needed_points(self, noise: Mechanism) -> float:
         """The smallest budget that this noise keeps."""

@@ -37,7 +37,9 @@ def cut(
         bool, typer.Option("--pareto", help="Mark cuts unbeaten in latency, upload bytes and edge compute alike.")
     ] = False,
     wire: Annotated[str, typer.Option(help="How floats are sent: float32, float16 or int8.")] = "float32",
-    noise: Annotated[str | None, typer.Option(help="Price this kind of noise on the edge: laplace.")] = None,
+    noise: Annotated[
+        str | None, typer.Option(help="Price this kind of noise on the edge: laplace, gaussian or channel.")
+    ] = None,
     max_edge_memory: Annotated[str | None, _limit("Of the edge half: bytes or 64MB.")] = None,
     max_upload: Annotated[str | None, _limit("Sent in one inference: bytes or 64kB.")] = None,
     deadline: Annotated[float | None, _limit("Latency, milliseconds.")] = None,
@@ -58,15 +60,15 @@ def cut(
 
     Example: plan cut edge.json cloud.json --link lte --max-upload 20kB --min-depth 3 --top 5
     """
-    from planner import picture, planning
+    from planner import noise_cost, picture, planning
     from planner.constraints import Constraints
     from planner.plan import Objective
     from profiles import artifact, device
     from profiles import link as links
     from profiles.errors import PlanError
 
-    if noise not in (None, "laplace"):
-        raise PlanError(f"--noise {noise}: expected laplace")
+    if noise is not None:
+        noise_cost.require_kind(noise)
     chosen = next((one for one in get_args(Objective) if one == objective), None)
     if chosen is None:
         raise PlanError(f"--objective {objective}: expected one of {', '.join(get_args(Objective))}")

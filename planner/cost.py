@@ -12,6 +12,7 @@ from math import fsum
 
 import msgspec
 
+from planner import noise_cost
 from planner.plan import Predicted
 from profiles import codec
 from profiles.device import DeviceProfile
@@ -21,6 +22,11 @@ from profiles.link import LinkProfile
 
 #: Beyond these, 30 years and an exabyte, floating point loses what is being compared: the units are wrong.
 MOST_MS, MOST_BYTES = 1e12, 1e18
+
+
+def takes_noise(node: Node) -> bool:
+    """Whether a tensor gets noise where it crosses: floats do, inputs that may cross are public."""
+    return node.kind != "input" and node.dtype.startswith(("float", "bfloat"))
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,24 @@ class CostModel:
         return sum(self.sent_bytes(node) for node in crossing)
 
     @cached_property
-    def _noise_ms_per_element(self) -> float:
-        """Adding the noise, at the rate the edge runs the network; drawing hides behind the edge's own work."""
+    def _ms_per_flop(self) -> float:
+        """The rate at which the edge runs the network."""
         flops = sum(node.flops or 0 for node in self.graph.nodes)
-        return self.edge.whole_ms / flops if self.noise is not None and flops else 0.0
+        return self.edge.whole_ms / flops if flops else 0.0
 
     def noise_ms(self, crossing: Iterable[Node]) -> float:
-        return self._noise_ms_per_element * sum(node.elements for node in crossing if node.kind != "input")
+        """The noise's own FLOPs at the edge's rate, though drawing hides behind the edge's work where it can."""
+        return self._ms_per_flop * self.noise_flops(crossing)
+
+    def noise_flops(self, crossing: Iterable[Node]) -> int:
+        """Of the noise for some tensors, a whole batch; 0 where none was asked for."""
+        if self.noise is None:
+            return 0
+        return sum(self._noise_flops(self.noise, node) for node in crossing if takes_noise(node))
+
+    def _noise_flops(self, kind: str, node: Node) -> int:
+        rows, shape = (node.shape[0], node.shape[1:]) if node.shape[:1] == (self.edge.batch,) else (1, node.shape)
+        return rows * noise_cost.noise_flops(kind, shape or (1,), tokens=noise_cost.takes_tokens(self.graph, node.id))
 
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""

@@ -1,0 +1,109 @@
+"""The proven upper bound on I(x; a') of Gaussian noise: no distribution has more entropy than a Gaussian.
+
+For a' = carried(a) + n, n ~ N(0, Σn), and any distribution of a whose carried covariance is Σ,
+
+    I(x; a') ≤ ½ [log det(Σ + Σn) − log det Σn]                     (Cover and Thomas, Theorem 8.6.5)
+
+In whitened coordinates Σn is the identity. An empirical Σ from few rows understates this; then the mean over
+held-out inputs of KL(p(a'|x) ‖ q) is given, q a Gaussian fixed beforehand on training rows: an upper bound for any
+q, up to the sampling error of a mean, which is given as well.
+
+Average case, this data distribution, one query an input. Not differential privacy; the class remains visible.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+#: Rows an element from which the empirical covariance is taken as it is.
+ROWS_AN_ELEMENT = 10
+Form = Literal["covariance", "held-out"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Of I(x; a'), natural units. interval: 95 %, of the sampling error. form: how it was computed. repeats: queries
+    of one input, each with fresh noise."""
+
+    nats: float
+    interval: tuple[float, float]
+    form: str
+    repeats: int = 1
+
+    @property
+    def bits(self) -> float:
+        return self.nats / math.log(2)
+
+    @property
+    def interval_bits(self) -> tuple[float, float]:
+        return self.interval[0] / math.log(2), self.interval[1] / math.log(2)
+
+
+def covariance_bound(train: Array, holdout: Array, *, repeats: int = 1) -> Bound:
+    """Whitened carried tensors [rows, n] of training and of held-out inputs → the bound.
+
+    repeats: that many inferences of the same input with fresh noise; their mean has noise of covariance Σn / repeats
+    and tells all that they tell together.
+    """
+    rows, elements = train.shape
+    factor = math.sqrt(repeats)
+    if rows >= ROWS_AN_ELEMENT * elements:
+        return _from_covariance(factor * train, repeats)
+    return _held_out(factor * train, factor * holdout, repeats)
+
+
+def _from_covariance(train: Array, repeats: int) -> Bound:
+    centred = (train - train.mean(axis=0)).astype(np.float64)
+    covariance = centred.T @ centred / (len(centred) - 1)
+    values, vectors = np.linalg.eigh(covariance)
+    values = values.clip(min=0)
+    nats = 0.5 * float(np.log1p(values).sum())
+    # How much each row pulls: the influence function of ½ log det(I + Σ).
+    share = ((centred @ vectors) ** 2 / (1 + values)).sum(axis=1)
+    return with_interval(nats, 0.5 * share, "covariance", repeats)
+
+
+def _held_out(train: Array, holdout: Array, repeats: int) -> Bound:
+    inside, outside, rest = sample_space(train, holdout)
+    mean = inside.mean(axis=0)
+    inside, outside = inside - mean, outside - mean
+    values, vectors = np.linalg.eigh(inside.T @ inside / max(1, len(inside) - 1))
+    values = values.clip(min=0)
+    squares = (outside @ vectors) ** 2 / (1 + values)
+    # KL(N(x, I) ‖ N(mean, I + Σ)) for each held-out row, exact in the noise; in the directions that no training row
+    # has, q is the noise alone.
+    each = 0.5 * (np.log1p(values) - values / (1 + values)).sum() + 0.5 * squares.sum(axis=1) + rest
+    return with_interval(float(each.mean()), each, "held-out", repeats)
+
+
+def with_interval(nats: float, each: Array, form: str, repeats: int) -> Bound:
+    """A bound whose sampling error is that of the mean of `each`."""
+    margin = 1.96 * float(each.std(ddof=1)) / math.sqrt(len(each))
+    return Bound(nats, (nats - margin, nats + margin), form, repeats)
+
+
+def sample_space(train: Array, holdout: Array) -> tuple[Array, Array, Array]:
+    """Coordinates in the space that the training rows span, where it has fewer dimensions than there are elements.
+
+    → training rows [m, d], held-out rows [h, d], and for each of the latter half its squared distance from that
+    space: what the noise of the other directions, centred on the training mean, fails to hide of it.
+    """
+    rows, elements = train.shape
+    if elements <= rows:
+        return train.astype(np.float64), holdout.astype(np.float64), np.zeros(len(holdout))
+    mean = train.mean(axis=0)
+    centred = train - mean
+    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    kept = values > 1e-6 * values.max()
+    basis = (vectors[:, kept] / np.sqrt(values[kept])).astype(train.dtype)  # [m, d]: the axes are basisᵀ centred
+    other = holdout - mean
+    inside = vectors[:, kept] * np.sqrt(values[kept])
+    outside = ((other @ centred.T) @ basis).astype(np.float64)
+    total = np.einsum("ij,ij->i", other, other, dtype=np.float64)
+    rest = 0.5 * (total - (outside**2).sum(axis=1)).clip(min=0)
+    return inside, outside, rest

@@ -1,0 +1,31 @@
+"""The bounds of learned noise as they are printed and kept: in bits, with intervals, for one query and several."""
+
+from noise.activations import Activations
+from noise.audit.covariance_bound import Bound, covariance_bound
+from noise.audit.mixture_bound import mixture_bound
+from noise.collection import BoundFacts
+from noise.gaussian_kinds import bound_rows
+from noise.mechanism import GaussianMechanism
+from noise.randomness import SeededRandom
+
+#: Inferences of one input, each with fresh noise, that the bounds are given for.
+REPEATS = (1, 10, 100)
+
+
+def bounds(
+    noise: GaussianMechanism, train: Activations, holdout: Activations, *, seed: int
+) -> tuple[BoundFacts, BoundFacts]:
+    """The covariance bound, and the tighter one by a mixture of one Gaussian a class; both on held-out inputs."""
+    fitted, judged = bound_rows(train), bound_rows(holdout)
+    inside, outside = noise.whitened(fitted.tensors), noise.whitened(judged.tensors)
+    rows = (len(fitted), len(judged))
+    covariance = [covariance_bound(inside, outside, repeats=repeats) for repeats in REPEATS]
+    random = SeededRandom(seed, 4)
+    mixture = [mixture_bound(inside, fitted.labels, outside, random=random, repeats=repeats) for repeats in REPEATS]
+    return _facts(covariance, rows), _facts(mixture, rows)
+
+
+def _facts(found: list[Bound], rows: tuple[int, int]) -> BoundFacts:
+    once = found[0]
+    repeats = {str(one.repeats): one.bits for one in found}
+    return BoundFacts(once.bits, once.interval_bits, once.form, rows, repeats)

@@ -1,0 +1,222 @@
+"""The two kinds of noise that hold against an informed adversary: how each is found for a budget.
+
+`gaussian`: the inverse Fisher form at the best ε, and up to DENSE_ELEMENTS elements a covariance learned from there.
+`channel`: a map and a covariance learned together.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from noise.activations import Activations
+from noise.audit.covariance_bound import covariance_bound
+from noise.calibration import calibrated
+from noise.channel import ChannelNoise
+from noise.covariance import spread
+from noise.fisher import Sensitivity, inverse_fisher, sensitivities
+from noise.gaussian import GaussianNoise, LowRankNormal
+from noise.gaussian_learning import GaussianSchedule, Learner
+from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap, LearnedNormal, LowRankFactor
+from noise.mechanism import GaussianMechanism
+from noise.task import Found, Task, TradeOff
+from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_form, takes_tokens
+from profiles.errors import InfeasibleError
+
+#: ε of the inverse Fisher form that are tried; the smallest bound wins.
+EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
+#: Rows that the bound is computed from while noise is chosen, and elements of them at most.
+BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
+#: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
+CURVE, CURVE_SHARE = (1 / 6, 1 / 3, 2 / 3, 1.0, 2.0, 4.0), 3
+#: While ε is looked for, gains need not be exact.
+COARSE = 1.05
+#: Where a map loses more than the budget by itself, learning aims lower: by these shares of the budget.
+RETREATS = (1.0, 0.5, 0.2)
+
+
+@dataclass(frozen=True)
+class _Settled:
+    noise: GaussianMechanism
+    settings: dict[str, float | int | str | None]
+    nats: float
+
+
+def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
+    """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget."""
+    settled = _best_inverse(task, _sensitivities(task))
+    whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
+    if not whole:
+        points = _scaled_points(task, settled.noise) if curve else ()
+        return _found(task, settled, schedule, 0, points)
+    work = _Work(task, lambda: _covariances(task, settled.noise), schedule, "covariance")
+    learned = work.settled()
+    if learned is None or (learned.nats > settled.nats and task.private is None):
+        learned = settled
+    return _found(task, learned, schedule, schedule.steps, work.curve() if curve else ())
+
+
+def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
+    """A linear map and Gaussian noise; as `learn_gaussian`."""
+    whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
+    sensitivity = {} if whole else _sensitivities(task)
+    work = _Work(task, lambda: _channels(task, sensitivity), schedule, "channel")
+    settled = work.settled()
+    if settled is None:  # without a map the loss goes to nothing with the noise
+        additive = _best_inverse(task, sensitivity or _sensitivities(task))
+        settled = replace(additive, noise=_unmapped(task, additive.noise))
+    return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
+
+
+def _covariances(task: Task, start: GaussianMechanism) -> list[Learnable]:
+    """Whole covariances alone."""
+    pairs = zip(spread(task.train), _factors(start), strict=True)
+    return [Learnable(DenseFactor(one, factor), None) for one, factor in pairs]
+
+
+def _channels(task: Task, sensitivity: Mapping[str, Sensitivity]) -> list[Learnable]:
+    """Maps that start as the identity, and noise."""
+    made = []
+    for (node, shape), one in zip(task.cut.shapes.items(), spread(task.train), strict=True):
+        normal: LearnedNormal
+        normal = DenseFactor(one) if len(one) <= DENSE_ELEMENTS else LowRankFactor(one, sensitivity[node])
+        made.append(Learnable(normal, LearnedMap(one, shape, _form(task, node))))
+    return made
+
+
+def _form(task: Task, node: str) -> MapForm:
+    return map_form(task.cut.shapes[node], tokens=takes_tokens(task.cut.network.graph, node))
+
+
+def _unmapped(task: Task, noise: GaussianMechanism) -> ChannelNoise:
+    """Additive noise as a channel whose map changes nothing."""
+    assert isinstance(noise, GaussianNoise)
+    maps, offsets = {}, {}
+    for node, one in noise.normals.items():
+        made = LearnedMap(torch.ones(one.elements), task.cut.shapes[node], _form(task, node))
+        maps[node], offsets[node] = made.map(), made.offset()
+    return ChannelNoise(maps, offsets, noise.normals)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Learning of one form of noise, at the budget and beside it."""
+
+    task: Task
+    learnables: Callable[[], Sequence[Learnable]]
+    schedule: GaussianSchedule
+    stage: str
+
+    def settled(self) -> _Settled | None:
+        """Learned and calibrated; None where even at the lowest aim no gain keeps the budget."""
+        for retreat in RETREATS:
+            points = retreat * self.task.budget.points
+            learner = self._run(self.learnables(), points, self.schedule, f"{self.stage}-{retreat:g}")
+            found = calibrated(self.task, learner.mechanism())
+            if found.noise is not None:
+                settings = learner.settings() | {"gain": found.gain, "aim_points": points}
+                return _Settled(found.noise, settings, _nats(self.task, found.noise))
+        return None
+
+    def curve(self) -> tuple[TradeOff, ...]:
+        """The trade-off: shorter runs at other budgets, each from where the one before ended."""
+        schedule = replace(self.schedule, steps=max(1, self.schedule.steps // CURVE_SHARE))
+        learnables, points = self.learnables(), []
+        for multiple in CURVE:
+            aim = multiple * self.task.budget.points
+            learner = self._run(learnables, aim, schedule, f"{self.stage}-curve-{multiple:g}")
+            found = calibrated(self.task, learner.mechanism(), points=aim, precision=COARSE)
+            if found.noise is not None:
+                points.append(_trade_off(self.task, found.noise))
+        return tuple(points)
+
+    def _run(self, learnables: Sequence[Learnable], points: float, schedule: GaussianSchedule, name: str) -> Learner:
+        learner = Learner(self.task, learnables, schedule, name=name)
+        learner.take_up()
+        learner.run(points=points)
+        learner.keep()
+        return learner
+
+
+def _scaled_points(task: Task, noise: GaussianMechanism) -> tuple[TradeOff, ...]:
+    """The trade-off of noise that only its strength changes."""
+    found = [calibrated(task, noise, points=one * task.budget.points, precision=COARSE) for one in CURVE]
+    return tuple(_trade_off(task, one.noise) for one in found if one.noise is not None)
+
+
+def _trade_off(task: Task, noise: GaussianMechanism) -> TradeOff:
+    accuracy, snr_inverse = task.judged(noise)
+    assert accuracy.loss_points is not None
+    return TradeOff(accuracy.loss_points, snr_inverse, _nats(task, noise) / math.log(2))
+
+
+def _best_inverse(task: Task, sensitivity: dict[str, Sensitivity]) -> _Settled:
+    """The inverse Fisher form at the ε with the smallest bound. Raises InfeasibleError."""
+    best: _Settled | None = None
+    needed = math.inf
+    for epsilon in EPSILONS:
+        noise = inverse_fisher(sensitivity, epsilon=epsilon)
+        level = math.sqrt(task.train.power / task.cut.elements)  # of the activation's own size
+        found = calibrated(task, noise.scaled(level * math.sqrt(epsilon)), precision=COARSE)
+        needed = min(needed, found.needed)
+        if found.noise is None:
+            continue
+        nats = _nats(task, found.noise)
+        if best is not None and nats > best.nats:
+            break  # the bound has one valley in ε
+        best = _Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
+    if best is None:
+        raise InfeasibleError(
+            f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {needed:.2f}; "
+            "raise --budget to that or cut elsewhere"
+        )
+    final = calibrated(task, best.noise)
+    return best if final.noise is None else replace(best, noise=final.noise, nats=_nats(task, final.noise))
+
+
+def _sensitivities(task: Task) -> dict[str, Sensitivity]:
+    """Fisher information, kept: it takes the cloud half over some thousand rows."""
+    kept = task.checkpoint.get("fisher")
+    if kept is None:
+        found = sensitivities(task.cut, task.train, seed=task.seed)
+        arrays: dict[str, Any] = {}
+        for index, one in enumerate(found.values()):
+            arrays |= {f"{index}.basis": one.basis, f"{index}.eigenvalues": one.eigenvalues}
+        task.checkpoint.put("fisher", arrays)
+        return found
+    arrays, _ = kept
+    return {
+        node: Sensitivity(arrays[f"{index}.basis"], arrays[f"{index}.eigenvalues"])
+        for index, node in enumerate(task.cut.shapes)
+    }
+
+
+def _factors(noise: GaussianMechanism) -> list[torch.Tensor]:
+    """Lower triangular factors of a noise's covariances."""
+    assert isinstance(noise, GaussianNoise)
+    factors = []
+    for one in noise.normals.values():
+        assert isinstance(one, LowRankNormal)
+        root = np.diag(one.scale) @ (np.eye(one.elements) - (one.basis * one.shrink) @ one.basis.T)
+        factors.append(torch.from_numpy(np.linalg.cholesky(root @ root.T).astype(np.float32)))
+    return factors
+
+
+def _nats(task: Task, noise: GaussianMechanism) -> float:
+    """The covariance bound on training rows, to compare noises by."""
+    train, holdout = (noise.whitened(bound_rows(one).tensors) for one in (task.train, task.holdout))
+    return covariance_bound(train, holdout).nats
+
+
+def bound_rows(on: Activations) -> Activations:
+    """As many rows as a bound is computed from."""
+    return on.take(slice(0, min(BOUND_ROWS, max(16, BOUND_ELEMENTS // on.elements))))
+
+
+def _found(task: Task, settled: _Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:
+    settings = settled.settings | ({"steps": steps, "batch": schedule.batch} if steps else {})
+    epochs = steps * schedule.batch / len(task.train)
+    return Found(settled.noise, settings, epochs, settled.noise.parameters, tuple(curve))

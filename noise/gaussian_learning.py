@@ -1,0 +1,208 @@
+"""Learns Gaussian noise, with a map before it or without, as strong as an accuracy budget allows.
+
+    divergence(R(a) ‖ R(a')) + β · ½ [log det(W Σa Wᵀ + Σn) − log det Σn] + γ · separation
+
+Divergence is that of the clean network's own output from the noisy one's, so no labels are needed: cross-entropy
+against labels overfits on harder data. The bound that is minimised is the one that is proven (`noise.audit`). β is
+steered while learning goes on: it rises as long as the loss of accuracy on held-out rows is below the budget, so one
+run ends where the budget is used up. A gain on the noise, found by bisection, settles the rest.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from noise.activations import Activations
+from noise.channel import ChannelNoise
+from noise.covariance import Separation, covariance_root, separation_roots
+from noise.gaussian import GaussianNoise
+from noise.gaussian_parameters import Learnable
+from noise.mechanism import GaussianMechanism
+from noise.task import Task
+from profiles.errors import NoiseError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How β follows the budget: every so many steps by exp(rate · 2 (budget − loss) / budget), at most twofold."""
+
+    first: float = 1e-2
+    rate: float = 0.08
+    every: int = 20
+    memory: float = 0.7
+
+
+@dataclass(frozen=True)
+class GaussianSchedule:
+    """steps of Adam, batch rows each; its rate falls by a cosine to `last` of its start. clip: of the gradient."""
+
+    steps: int = 2000
+    batch: int = 256
+    last: float = 0.05
+    clip: float = 10.0
+    steering: Steering = Steering()
+
+
+class Learner:
+    """One run of learning; its state can be kept and taken up again."""
+
+    def __init__(self, task: Task, learnables: Sequence[Learnable], schedule: GaussianSchedule, *, name: str) -> None:
+        """name: of the stage, which is what the random numbers of a step depend on, with the seed and the step."""
+        self.task, self.learnables, self.schedule, self.name = task, learnables, schedule, name
+        groups = [group for one in learnables for group in one.groups()]
+        self._adam = torch.optim.Adam(groups)
+        self._rates = [float(group["lr"]) for group in self._adam.param_groups]
+        self._roots = covariance_root(task.train)
+        self._separation: Separation | None = separation_roots(task) if task.private is not None else None
+        self._beta, self._loss, self._step = schedule.steering.first, math.nan, 0
+
+    def run(self, *, points: float | None = None) -> None:
+        """All steps that are left, towards a budget in points (default: the task's).
+
+        Raises NoiseError where a loss is no finite number, with step and setting.
+        """
+        target = self.task.budget.points if points is None else points
+        while self._step < self.schedule.steps:
+            self._one_step()
+            if self._step % self.schedule.steering.every == 0:
+                self._steer(target)
+                self.task.progress(self._step, self.schedule.steps)
+            if self.task.checkpoint.due:
+                self.keep()
+
+    def mechanism(self) -> GaussianMechanism:
+        """What was learned so far, as the edge draws it."""
+        nodes = list(self.task.cut.shapes)
+        normals = {node: one.normal.normal() for node, one in zip(nodes, self.learnables, strict=True)}
+        maps = {node: one.map for node, one in zip(nodes, self.learnables, strict=True) if one.map is not None}
+        if not maps:
+            return GaussianNoise(normals)
+        return ChannelNoise(
+            {node: one.map() for node, one in maps.items()}, {n: one.offset() for n, one in maps.items()}, normals
+        )
+
+    def _generator(self, purpose: int) -> torch.Generator:
+        entropy = [self.task.seed, *self.name.encode(), self._step, purpose]
+        return torch.Generator().manual_seed(
+            int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+        )
+
+    def _noisy_logits(self, part: Activations, random: torch.Generator) -> torch.Tensor:
+        noisy = []
+        for one, tensor in zip(self.learnables, part.tensors, strict=True):
+            given = torch.from_numpy(tensor)
+            noisy.append(one.carried(given) + one.normal.noise(torch.randn(given.shape, generator=random)))
+        return self.task.cut.logits(noisy, part.beside)
+
+    def _one_step(self) -> None:
+        schedule, train = self.schedule, self.task.train
+        for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
+            along = 0.5 * (1 + math.cos(math.pi * self._step / schedule.steps))
+            group["lr"] = rate * (schedule.last + (1 - schedule.last) * along)
+        random = self._generator(0)
+        rows = torch.randint(len(train), (schedule.batch,), generator=random).sort().values.numpy()
+        part = train.take(rows)
+        logits = self._noisy_logits(part, random)
+        clean = torch.from_numpy(part.logits).log_softmax(1)
+        divergence = functional.kl_div(logits.log_softmax(1), clean, log_target=True, reduction="batchmean")
+        bound = self._bound()
+        loss = divergence + self._beta * bound
+        if self._separation is not None:
+            loss = loss + self.task.gamma * self._beta * self._separation(self.learnables)
+        if not bool(torch.isfinite(loss)):
+            raise NoiseError(
+                f"learning gave NaN or infinity at step {self._step} ({self.name}, beta {self._beta:.3g}, "
+                f"gamma {self.task.gamma:g}); learn with fewer --steps, or check the data for extreme values"
+            )
+        self._adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [one for group in self._adam.param_groups for one in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
+        self._adam.step()
+        self._step += 1
+        if self.task.log.wanted:
+            self._watch(float(divergence.detach()), float(bound.detach()), part)
+
+    def _bound(self) -> torch.Tensor:
+        """½ log det(I + Σn^-½ W Σa Wᵀ Σn^-½), from the smaller side: the rows of a root of Σa."""
+        return half_log_det([one.whitened_root(root) for one, root in zip(self.learnables, self._roots, strict=True)])
+
+    def _steer(self, target: float) -> None:
+        steering, holdout = self.schedule.steering, self.task.holdout
+        random = self._generator(1)
+        rows = torch.randint(len(holdout), (min(len(holdout), 8 * self.schedule.batch),), generator=random)
+        part = holdout.take(rows.sort().values.numpy())
+        with torch.inference_mode():
+            noisy = self._noisy_logits(part, random).argmax(1).numpy()
+        now = 100 * float(np.mean(part.clean == part.labels) - np.mean(noisy == part.labels))
+        kept = steering.memory
+        self._loss = now if math.isnan(self._loss) else kept * self._loss + (1 - kept) * now
+        error = min(1.0, max(-1.0, (target - self._loss) / target))
+        self._beta *= math.exp(2 * steering.rate * error)
+
+    def _watch(self, divergence: float, bound: float, part: Activations) -> None:
+        with torch.no_grad():
+            z = [torch.randn(32, one.shape[1], generator=self._generator(2)) for one in part.tensors]
+            noise = [one.normal.noise(more) for one, more in zip(self.learnables, z, strict=True)]
+        variance = sum(float(one.square().mean()) * one.shape[1] for one in noise)
+        power = sum(float(np.square(one).mean()) * one.shape[1] for one in part.tensors)
+        self.task.log.add(
+            stage=self.name,
+            step=self._step,
+            beta=self._beta,
+            divergence=divergence,
+            bound_bits=bound / math.log(2),
+            holdout_loss_points=self._loss,
+            snr_inverse=variance / power,
+        )
+
+    def settings(self) -> dict[str, float | int | str | None]:
+        """What was told and found, for the noise's file."""
+        return {"beta": self._beta, "gamma": self.task.gamma, "rate": self._rates[0]}
+
+    # -- state --
+
+    def keep(self) -> None:
+        """Into the task's checkpoint."""
+        arrays = {}
+        for index, parameter in enumerate(self._parameters()):
+            arrays[f"{index}"] = parameter.detach().numpy()
+            state = self._adam.state[parameter]
+            arrays[f"{index}.mean"] = state["exp_avg"].numpy()
+            arrays[f"{index}.square"] = state["exp_avg_sq"].numpy()
+        self.task.checkpoint.put(self.name, arrays, step=self._step, beta=self._beta, loss=repr(self._loss))
+
+    def take_up(self) -> None:
+        """The state that was kept under this name, where there is one."""
+        found = self.task.checkpoint.get(self.name)
+        if found is None:
+            return
+        arrays, facts = found
+        self._step, self._beta, self._loss = int(facts["step"]), float(facts["beta"]), float(facts["loss"])
+        for index, parameter in enumerate(self._parameters()):
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(arrays[f"{index}"]))
+            self._adam.state[parameter] = {
+                "step": torch.tensor(float(self._step)),
+                "exp_avg": torch.from_numpy(arrays[f"{index}.mean"].copy()),
+                "exp_avg_sq": torch.from_numpy(arrays[f"{index}.square"].copy()),
+            }
+
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [one for group in self._adam.param_groups for one in group["params"]]
+
+
+def half_log_det(whitened: Sequence[torch.Tensor]) -> torch.Tensor:
+    """½ log det(I + Σ HᵀH) for rows H [r, n] of each crossing tensor, whose noises are independent."""
+    gram = sum(one @ one.T for one in whitened)
+    assert isinstance(gram, torch.Tensor)
+    result: torch.Tensor = torch.linalg.cholesky(torch.eye(len(gram)) + gram).diagonal().log().sum()
+    return result

@@ -1,0 +1,159 @@
+"""What is learned of Gaussian noise and of the map before it: torch modules that give the forms the edge draws from.
+
+Everything is in units of the tensor's own spread, so that one learning rate fits every network.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from noise.channel import DenseMap, LinearMap, PointwiseMap
+from noise.fisher import Sensitivity
+from noise.gaussian import DenseNormal, LowRankNormal, Normal
+from planner.noise_cost import DENSE_ELEMENTS, MapForm
+
+Group = dict[str, object]
+#: Adam's rate for parameters that act alone, and for the n² of a matrix together: those add up over a row.
+RATE, MATRIX_RATE = 1e-2, 0.6
+#: A new noise starts at this share of the tensor's spread.
+START, FLOOR = 0.5, 0.05
+#: ε of the inverse Fisher form that noise of low rank starts from.
+EPSILON = 0.03
+
+
+class LearnedNormal(Protocol):
+    """Noise of one crossing tensor while it is learned."""
+
+    def noise(self, z: torch.Tensor) -> torch.Tensor:
+        """Standard normal [rows, n] → noise [rows, n]."""
+        ...
+
+    def whiten(self, tensors: torch.Tensor) -> torch.Tensor:
+        """Σn^-½ t for each row of [rows, n]."""
+        ...
+
+    def normal(self) -> Normal:
+        """What the edge draws from."""
+        ...
+
+    def groups(self) -> list[Group]: ...
+
+
+class DenseFactor(nn.Module):
+    """L = D (strictly lower + diag(exp(log diagonal))), D the tensor's spread [n]."""
+
+    def __init__(self, spread: torch.Tensor, start: torch.Tensor | None = None) -> None:
+        """start: a lower triangular factor to start from."""
+        super().__init__()
+        self.unit: torch.Tensor
+        self.register_buffer("unit", spread)
+        relative = torch.diag(torch.full_like(spread, START)) if start is None else start / spread[:, None]
+        self.lower = nn.Parameter(torch.tril(relative, -1))
+        self.log_diagonal = nn.Parameter(relative.diagonal().log())
+
+    def factor(self) -> torch.Tensor:
+        return self.unit[:, None] * (torch.tril(self.lower, -1) + torch.diag(self.log_diagonal.exp()))
+
+    def noise(self, z: torch.Tensor) -> torch.Tensor:
+        drawn: torch.Tensor = z @ self.factor().T
+        return drawn
+
+    def whiten(self, tensors: torch.Tensor) -> torch.Tensor:
+        solved: torch.Tensor = torch.linalg.solve_triangular(self.factor(), tensors.T, upper=False).T
+        return solved
+
+    def normal(self) -> Normal:
+        return DenseNormal(self.factor().detach().numpy().copy())
+
+    def groups(self) -> list[Group]:
+        rate = min(RATE, MATRIX_RATE / len(self.unit))
+        return [{"params": [self.lower], "lr": rate}, {"params": [self.log_diagonal], "lr": RATE}]
+
+
+class LowRankFactor(nn.Module):
+    """D (z − U (w ⊙ Uᵀ z)), U fixed: the directions that the answer depends on; learned are D and 1 − w = exp(θ)."""
+
+    def __init__(self, spread: torch.Tensor, sensitivity: Sensitivity) -> None:
+        super().__init__()
+        start = sensitivity.inverse(epsilon=EPSILON)
+        self.basis: torch.Tensor
+        self.register_buffer("basis", torch.from_numpy(start.basis))
+        level = float(spread.square().mean().sqrt())
+        self.log_scale = nn.Parameter(torch.full((len(spread),), float(np.log(START * level))))
+        self.log_kept = nn.Parameter(torch.log1p(-torch.from_numpy(start.shrink)))
+
+    def noise(self, z: torch.Tensor) -> torch.Tensor:
+        shrink = 1 - self.log_kept.exp()
+        return self.log_scale.exp() * (z - ((z @ self.basis) * shrink) @ self.basis.T)
+
+    def whiten(self, tensors: torch.Tensor) -> torch.Tensor:
+        y = tensors * torch.exp(-self.log_scale)
+        return y + ((y @ self.basis) * (torch.exp(-self.log_kept) - 1)) @ self.basis.T
+
+    def normal(self) -> Normal:
+        scale, kept = self.log_scale.detach().exp().numpy(), self.log_kept.detach().exp().numpy()
+        return LowRankNormal(scale.copy(), self.basis.numpy(), 1 - kept)
+
+    def groups(self) -> list[Group]:
+        return [{"params": [self.log_scale, self.log_kept], "lr": RATE}]
+
+
+class LearnedMap(nn.Module):
+    """W and b of one crossing tensor; starts as the identity."""
+
+    def __init__(self, spread: torch.Tensor, shape: tuple[int, ...], form: MapForm) -> None:
+        super().__init__()
+        self.form, self.shape = form, shape
+        self.size = {"dense": len(spread), "first": shape[0], "last": shape[-1]}[form]
+        self.unit: torch.Tensor
+        self.register_buffer("unit", spread)
+        self.weight = nn.Parameter(torch.eye(self.size))
+        self.bias = nn.Parameter(torch.zeros(len(spread)))
+
+    def linear(self, tensors: torch.Tensor) -> torch.Tensor:
+        """W t for each row of [rows, n]."""
+        if self.form == "dense":
+            return tensors @ self.weight.T
+        if self.form == "last":
+            return (tensors.reshape(-1, self.size) @ self.weight.T).reshape(tensors.shape)
+        return torch.matmul(self.weight, tensors.reshape(len(tensors), self.size, -1)).reshape(tensors.shape)
+
+    def forward(self, tensors: torch.Tensor) -> torch.Tensor:
+        return self.linear(tensors) + self.bias * self.unit
+
+    def map(self) -> LinearMap:
+        weight = self.weight.detach().numpy().copy()
+        return DenseMap(weight) if self.form == "dense" else PointwiseMap(weight, last=self.form == "last")
+
+    def offset(self) -> np.ndarray:
+        return (self.bias * self.unit).detach().numpy().astype(np.float32)
+
+    def groups(self) -> list[Group]:
+        rate = min(RATE, MATRIX_RATE / self.size)
+        return [{"params": [self.weight], "lr": rate}, {"params": [self.bias], "lr": RATE}]
+
+
+def dense(elements: int) -> bool:
+    """Whether a covariance of so many elements is learned whole."""
+    return elements <= DENSE_ELEMENTS
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """Noise, and where there is a channel the map, of one crossing tensor."""
+
+    normal: LearnedNormal
+    map: LearnedMap | None
+
+    def carried(self, tensors: torch.Tensor) -> torch.Tensor:
+        return tensors if self.map is None else self.map(tensors)
+
+    def whitened_root(self, root: torch.Tensor) -> torch.Tensor:
+        """Rows whose second moment is the tensor's covariance, carried and whitened: [rows, n]."""
+        return self.normal.whiten(root if self.map is None else self.map.linear(root))
+
+    def groups(self) -> list[Group]:
+        return self.normal.groups() + (self.map.groups() if self.map is not None else [])

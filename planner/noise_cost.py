@@ -1,0 +1,53 @@
+"""What noise costs the edge, before it is learned: the form each kind takes for a tensor, and its FLOPs.
+
+A map and a covariance are whole matrices up to DENSE_ELEMENTS elements; beyond, the map is a 1×1 convolution and the
+covariance of low rank.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Literal, get_args
+
+from profiles.errors import PlanError
+from profiles.graph import LayerGraph
+
+NoiseKind = Literal["laplace", "gaussian", "channel"]
+NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
+#: `first` and `last` say which axis of the tensor holds the channels that a 1×1 convolution mixes.
+MapForm = Literal["dense", "first", "last"]
+
+DENSE_ELEMENTS = 1000
+#: Directions in which noise of low rank differs from its diagonal.
+RANK = 32
+
+
+def require_kind(kind: str) -> NoiseKind:
+    """Raises PlanError for a kind that is none."""
+    for known in get_args(NoiseKind):
+        if kind == known:
+            return known  # type: ignore[no-any-return]
+    raise PlanError(f"--noise {kind}: expected {', '.join(NOISE_KINDS[:-1])} or {NOISE_KINDS[-1]}")
+
+
+def map_form(shape: Sequence[int], *, tokens: bool = False) -> MapForm:
+    """How a channel maps one inference's share of a tensor. tokens: whether what takes it is no convolution."""
+    if prod(shape) <= DENSE_ELEMENTS:
+        return "dense"
+    return "last" if tokens and len(shape) > 1 else "first"
+
+
+def takes_tokens(graph: LayerGraph, node: str) -> bool:
+    """Whether a tensor's channels are its last dimension: what takes it is no convolution and no pooling."""
+    return not any(graph.by_id[name].kind in ("convolution", "pooling") for name in graph.consumers[node])
+
+
+def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int:
+    """Of one inference's noise for a tensor: map, factor and adding; 2 for a multiply-add."""
+    n = prod(shape)
+    if kind == "laplace":
+        return n
+    drawing = 2 * n * n if n <= DENSE_ELEMENTS else 4 * n * RANK + 2 * n
+    if kind == "gaussian":
+        return drawing + n
+    channels = {"dense": n, "first": shape[0], "last": shape[-1]}[map_form(shape, tokens=tokens)]
+    return 2 * n * channels + n + drawing + n
