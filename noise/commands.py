@@ -1,89 +1,23 @@
-"""plan data fetch, plan models, plan learn."""
+"""plan learn; plan data is in data_commands, plan models in model_commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.data_commands import data_app
+from noise.model_commands import models_app
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
 if TYPE_CHECKING:
     from noise.learning import LearnResult
 
-data_app = typer.Typer(no_args_is_help=True, help="Data sets.")
-
 
 def register(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data", rich_help_panel="Data")
-    app.command("models", rich_help_panel="Data")(models)
+    app.add_typer(models_app, name="models", rich_help_panel="Data")
     app.command("learn", rich_help_panel="Protect")(learn)
-
-
-@data_app.command("fetch")
-def fetch(
-    name: Annotated[str, typer.Argument(help="The data set, for example mnist.")],
-    json: Json = False,
-) -> None:
-    """Fetch a data set into the cache, once, and check it against its pinned SHA-256.
-
-    Example: plan data fetch mnist
-    """
-    import msgspec
-
-    from noise.datasets import catalog, store
-
-    terminal = Terminal(json=json)
-    with terminal.progress(f"fetching {name}"):
-        fetched = catalog.fetch(name)
-    data = catalog.load_dataset(name)
-    where = store.cached(name)
-    terminal.say(f"{name}: {len(data.train)} training and {len(data.test)} test inputs in {where}")
-    facts = {
-        "name": name,
-        "path": str(where),
-        "fetched": fetched,
-        "train": len(data.train),
-        "test": len(data.test),
-        "bytes": where.stat().st_size,
-    }
-    terminal.document(msgspec.json.encode(facts))
-
-
-def models(json: Json = False) -> None:
-    """The networks that come with the tool. Random weights are enough to plan; an accuracy of them means nothing.
-
-    Example: plan models
-    """
-    import dataclasses
-
-    import msgspec
-
-    from profiles.zoo.catalog import ZOO
-
-    terminal = Terminal(json=json)
-    rows = [
-        Row(
-            (
-                entry.name,
-                entry.data,
-                "×".join(map(str, entry.input_shape)),
-                f"{entry.convolutions}/{entry.linears}",
-                f"{entry.parameters / 1e6:.2f} M",
-                "trained" if entry.trained else "random",
-                f"{entry.paper_elements or ''}",
-            )
-        )
-        for entry in ZOO.values()
-    ]
-    columns = ("name", "data", "input", "conv/FC", "params", "weights", "cut")
-    terminal.table(columns, rows, left=3)
-    terminal.say(
-        "cut: elements that cross at the paper's; weights are trained on the data named, or random and seeded"
-    )
-    terminal.say("further: transformers:CLASS (extra [models], random weights), package.module:function, FILE.pt2")
-    facts = [{**dataclasses.asdict(entry), "trained": entry.trained} for entry in ZOO.values()]
-    terminal.document(msgspec.json.format(msgspec.json.encode(facts)))
 
 
 def learn(

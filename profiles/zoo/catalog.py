@@ -1,9 +1,10 @@
 """The networks that come with the tool, by name, and what is known of them without building one."""
 
 import importlib
-import importlib.resources
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from profiles.zoo.trained import cached_weights, load_weights, weights_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +19,10 @@ class ZooEntry:
     """A network of the zoo.
 
     builder: `module:function` that makes it. input_shape: of one input, without the batch. data: what it is made for.
-    convolutions, linears, parameters: how many it has. weights: file beside this one, or None: random, seeded; good
-    for planning, while an accuracy of it means nothing. tokens: size of the vocabulary where inputs are token ids.
-    paper_cut: the node after which the Shredder paper cuts it, with as many elements as `paper_elements`.
+    convolutions, linears, parameters: how many it has. weights: file beside this one, or None: made here by
+    `plan models train`, and until then random, seeded; good for planning, while an accuracy means nothing.
+    tokens: size of the vocabulary where inputs are token ids. paper_cut: the node after which the Shredder paper cuts
+    it, with as many elements as `paper_elements`.
     """
 
     name: str
@@ -37,7 +39,8 @@ class ZooEntry:
 
     @property
     def trained(self) -> bool:
-        return self.weights is not None
+        """Whether its weights come with the tool or were made on this machine (`plan models train`)."""
+        return self.weights is not None or cached_weights(self.name).exists()
 
     def untrained(self) -> "nn.Module":
         """The network as its constructor leaves it."""
@@ -46,13 +49,14 @@ class ZooEntry:
         return made
 
     def build(self) -> "nn.Module":
-        """The network with its trained weights, or with random ones that are the same everywhere, in eval mode."""
-        network = self.untrained()
-        if self.weights is not None:
-            from safetensors.torch import load
+        """The network with its trained weights, or with random ones that are the same everywhere, in eval mode.
 
-            data = importlib.resources.files("profiles.zoo").joinpath("weights", self.weights).read_bytes()
-            network.load_state_dict(load(data))
+        Raises ModelError where weights made on this machine do not fit.
+        """
+        network = self.untrained()
+        if (found := weights_bytes(self.name, self.weights)) is not None:
+            data, origin = found
+            load_weights(network, data, name=self.name, origin=origin)
         else:
             from profiles.zoo.seeded import draw_weights
 
@@ -79,7 +83,7 @@ ZOO: dict[str, ZooEntry] = {
                  weights="lenet.safetensors", paper_cut="conv3", paper_elements=120),
         ZooEntry("cifar10", f"{_ZOO}.cifar10:build", (3, 32, 32), "cifar10", 3, 2, 62_006,
                  paper_cut="pool2", paper_elements=400),
-        ZooEntry("svhn", f"{_ZOO}.svhn:build", (3, 32, 32), "svhn", 7, 1, 584_746,
+        ZooEntry("svhn", f"{_ZOO}.svhn:build", (3, 32, 32), "svhn-standin", 7, 1, 584_746,
                  paper_cut="pool4", paper_elements=256),
         ZooEntry("alexnet", f"{_ZOO}.alexnet:build", _IMAGE, "imagenet", 5, 3, 61_100_840,
                  paper_cut="pool3", paper_elements=9216),

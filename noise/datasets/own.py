@@ -1,0 +1,165 @@
+"""Data of the users' own: what `package.module:function` returns, checked before hours are spent on it.
+
+The function takes nothing and returns train and test. Each is a pair (inputs, labels), a triple (inputs, labels,
+private), of arrays or torch tensors, or a map-style torch data set of such items. Labels are class indices from 0:
+whole numbers of any type, floats and truth values among them. Inputs are numbers: floats become float32, whole
+numbers (token ids) int64, bytes and truth values stay. private: an array, named `private`, or a dictionary of arrays.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.datasets.records import Dataset, Labels, Split, shuffled_rows
+from profiles.errors import DataError
+from profiles.models import import_function
+
+#: Fewer rows leave nothing to hold out; larger labels are identifiers, not classes.
+FEWEST_ROWS, MOST_CLASSES = 10, 2**20
+
+
+def load_own(source: str) -> Dataset:
+    """The data set of a function; its training rows are shuffled, `Dataset.order` says how.
+
+    Raises DataError: nothing of that name, it failed, or what it returned is not data (module docstring).
+    """
+    returned = import_function(source, wrong=DataError)()
+    try:
+        train, test = returned
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{source} returned {type(returned).__name__}, expected train and test pairs "
+            "(inputs, labels) of arrays, or two torch data sets"
+        ) from None
+    training, testing = as_split(train, origin=f"{source} (train)"), as_split(test, origin=f"{source} (test)")
+    _require_alike(training, testing, source)
+    order = shuffled_rows(len(training), seed=0)
+    return Dataset(source, training.shuffled(seed=0), testing, order)
+
+
+def as_split(given: Any, *, origin: str) -> Split:
+    """Inputs, labels and private labels, checked. Raises DataError."""
+    parts = _parts(given, origin)
+    inputs, labels = (_array(part, origin) for part in parts[:2])
+    if not inputs.ndim or not labels.ndim:
+        kinds = " and ".join(type(part).__name__ for part in parts[:2])
+        raise DataError(f"{origin}: got {kinds}, expected two arrays; data for networks of one input are supported")
+    if len(inputs) != len(labels) or len(labels) < FEWEST_ROWS:
+        raise DataError(
+            f"{origin}: {len(inputs)} inputs and {len(labels)} labels, expected as many, {FEWEST_ROWS} or more"
+        )
+    named: Any = parts[2] if parts[2:] else {}
+    named = named if isinstance(named, Mapping) else {"private": named}
+    private = {
+        str(name): class_indices(_array(one, origin), rows=len(labels), origin=f"{origin}, private label {name!r}")
+        for name, one in named.items()
+    }
+    return Split(_numbers(inputs, origin), class_indices(labels, rows=len(labels), origin=origin), private)
+
+
+def class_indices(labels: NDArray[Any], *, rows: int, origin: str) -> Labels:
+    """[rows] class indices from 0, as int64. Raises DataError: another shape, or values that are no classes."""
+    shape = list(labels.shape)
+    if len(shape) == 2 and shape[1] > 1:
+        raise DataError(f"{origin}: labels of shape {shape}, expected [n]; of one-hot rows give labels.argmax(1)")
+    if labels.ndim != 1:
+        raise DataError(f"{origin}: labels of shape {shape}, expected [n]; give labels.reshape(-1)")
+    if len(labels) != rows:
+        raise DataError(f"{origin}: {len(labels)} labels for {rows} inputs, expected as many")
+    if labels.dtype.kind not in "biuf":
+        raise DataError(f"{origin}: labels are {labels.dtype}, expected whole numbers; number the classes from 0")
+    odd = labels[~(np.isfinite(labels) & (labels == np.floor(labels)))] if labels.dtype.kind == "f" else labels[:0]
+    if len(odd):
+        raise DataError(f"{origin}: labels are {labels.dtype} with {odd[0]:g} among them, expected whole numbers")
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise DataError(f"{origin}: labels hold {wrong:g}, expected class indices; number the classes from 0")
+    return labels.astype(np.int64)
+
+
+def _parts(given: Any, origin: str) -> tuple[Any, ...]:
+    """(inputs, labels) or (inputs, labels, private)."""
+    if isinstance(given, tuple | list):
+        if len(given) in (2, 3):
+            return tuple(given)
+        raise DataError(f"{origin}: got {len(given)} parts, expected a pair (inputs, labels) or, with private, three")
+    if _is_map_style(given):
+        return _items(given, origin)
+    advice = "; it must have indices and a length" if hasattr(given, "__iter__") else ""
+    raise DataError(
+        f"{origin}: got {type(given).__name__}, expected a pair (inputs, labels) or a torch data set{advice}"
+    )
+
+
+def _is_map_style(given: Any) -> bool:
+    return (
+        hasattr(given, "__getitem__")
+        and hasattr(given, "__len__")
+        and not hasattr(given, "dtype")  # an array, a tensor
+        and not isinstance(given, str | Mapping)
+    )
+
+
+def _items(given: Any, origin: str) -> tuple[Any, ...]:
+    """A map-style data set's items, stacked."""
+    rows: list[tuple[Any, ...]] = []
+    for index in range(len(given)):
+        try:
+            item = tuple(given[index])
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise DataError(f"{origin}: item {index} failed with {type(error).__name__}: {reason[:120]}") from error
+        if len(item) not in (2, 3) or (rows and len(item) != len(rows[0])):
+            raise DataError(f"{origin}: item {index} has {len(item)} parts, expected (input, label) in every item")
+        rows.append(tuple(part if isinstance(part, Mapping) else _array(part, origin) for part in item))
+    if not rows:
+        raise DataError(f"{origin}: a data set without items, expected {FEWEST_ROWS} or more")
+    return tuple(_stacked(column, origin) for column in zip(*rows, strict=True))
+
+
+def _stacked(column: tuple[Any, ...], origin: str) -> Any:
+    if isinstance(column[0], Mapping):
+        return {name: [row[name] for row in column] for name in column[0]}
+    shapes = {row.shape for row in column}
+    if len(shapes) > 1:
+        one, other = sorted(map(list, shapes))[:2]
+        raise DataError(f"{origin}: items of shapes {one} and {other}, expected one shape; pad or crop them")
+    return np.stack(column)
+
+
+def _array(part: Any, origin: str) -> NDArray[Any]:
+    """An array of an array, a list or a torch tensor (one that wants gradients or lies on a GPU, too)."""
+    try:
+        if hasattr(part, "detach"):
+            part = part.detach().cpu()
+        return np.asarray(part)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"{origin}: got {type(part).__name__} that is no array ({reason[:120]}), expected rows of one shape"
+        ) from error
+
+
+def _numbers(inputs: NDArray[Any], origin: str) -> NDArray[Any]:
+    kind = inputs.dtype.kind
+    if kind not in "biuf":
+        raise DataError(f"{origin}: inputs are {inputs.dtype}, expected numbers; encode words as token ids")
+    if kind == "f":
+        with np.errstate(over="ignore"):
+            inputs = inputs.astype(np.float32, copy=False)
+        if not np.isfinite(inputs).all():
+            row = int(np.argmin(np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)))
+            raise DataError(f"{origin}: the inputs hold NaN or infinity, first in row {row}, expected finite numbers")
+        return inputs
+    return inputs if inputs.dtype.itemsize == 1 else inputs.astype(np.int64, copy=False)
+
+
+def _require_alike(train: Split, test: Split, source: str) -> None:
+    shapes = list(train.inputs.shape[1:]), list(test.inputs.shape[1:])
+    if shapes[0] != shapes[1]:
+        raise DataError(f"{source}: one input is {shapes[0]} in train and {shapes[1]} in test, expected the same")
+    if train.private.keys() != test.private.keys():
+        names = ", ".join(sorted(train.private)) or "none", ", ".join(sorted(test.private)) or "none"
+        raise DataError(f"{source}: private labels {names[0]} in train and {names[1]} in test, expected the same")

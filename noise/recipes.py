@@ -1,0 +1,54 @@
+"""How each network of the zoo is trained, where its data can be had."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from profiles.errors import ModelError
+from profiles.zoo.catalog import ZOO
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """learning_rate: the peak of one cycle. smoothing: of the labels.
+
+    shift, mirror: pictures are moved by up to so many pixels, and mirrored, at random. forget: the share of tokens
+    that become 0 (unknown). normalise: batch normalisation behind each layer during training, folded into the
+    weights afterwards. dropout: (layer, share) pairs, behind that layer, during training alone.
+    """
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    weight_decay: float = 0.0
+    smoothing: float = 0.0
+    shift: int = 0
+    mirror: bool = False
+    forget: float = 0.0
+    normalise: bool = False
+    dropout: tuple[tuple[str, float], ...] = ()
+
+
+RECIPES: dict[str, Recipe] = {
+    "lenet": Recipe(epochs=20, batch=128, learning_rate=2e-3, shift=2),
+    "cifar10": Recipe(
+        epochs=40,
+        batch=256,
+        learning_rate=0.2,
+        optimiser="sgd",
+        weight_decay=2e-4,
+        shift=2,
+        mirror=True,
+        normalise=True,
+    ),
+}
+
+
+def recipe_of(name: str) -> Recipe:
+    """Raises ModelError: no such network, or its data cannot be fetched."""
+    if name in RECIPES:
+        return RECIPES[name]
+    known = f"expected one of: {', '.join(RECIPES)}"
+    if name in ZOO:
+        raise ModelError(f"{name} is made for {ZOO[name].data}, which cannot be fetched; {known}")
+    raise ModelError(f"no network {name!r} to train; {known}")
