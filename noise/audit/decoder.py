@@ -47,7 +47,7 @@ def train_decoder(observe: Observe, images: NDArray[Any], *, seed: int, strength
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = training.perceptron(observe(rows), targets.shape[1], strength)
-        if 0 <= float(targets.min()) and float(targets.max()) <= 1:
+        if float(targets.min()) >= 0 and float(targets.max()) <= 1:
             network.append(nn.Sigmoid())
 
         def score() -> float:

@@ -61,7 +61,7 @@ def ssim(reconstructed: Tensor, original: Tensor, *, peak: float = 1.0) -> Tenso
 
 def quality(reconstructed: Tensor, original: NDArray[Any]) -> ImageQuality:
     """PSNR (peak 1) and SSIM, mean over images [rows, channels, height, width] with values in [0, 1]."""
-    pairs = list(zip(reconstructed.split(ROWS), torch.from_numpy(original).split(ROWS), strict=True))
+    pairs = list(zip(torch.split(reconstructed, ROWS), torch.split(torch.from_numpy(original), ROWS), strict=True))
     ratio = torch.cat([psnr(found, real) for found, real in pairs]).double().mean()
     if original.ndim != 4 or min(original.shape[2:]) < WINDOW:
         return ImageQuality(float(ratio), None, len(original))

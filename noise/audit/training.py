@@ -147,4 +147,4 @@ def _cycle(
 def apply(network: nn.Module, observed: Tensor) -> Tensor:
     """The network's output for tensors [rows, n], a part at a time."""
     with torch.inference_mode():
-        return torch.cat([network(part) for part in observed.split(ROWS)])
+        return torch.cat([network(part) for part in torch.split(observed, ROWS)])
