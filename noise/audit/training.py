@@ -125,7 +125,7 @@ def _cycle(
 ) -> None:
     batch = min(strength.batch, len(rows))
     steps = len(rows) // batch
-    optimiser = torch.optim.Adam(network.parameters(), lr=strength.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=strength.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=strength.learning_rate, total_steps=strength.epochs * steps + 1
     )

@@ -27,9 +27,7 @@ def test_without_noise_it_reads_the_label_and_a_fixed_tensor_hides_nothing(known
 
 
 def test_noise_without_end_leaves_a_guess(known: Blobs, unseen: Blobs) -> None:
-    reader = train_attribute_classifier(
-        under_noise(known.tensors, 1e6), known.attribute, seed=0, strength=SMALL
-    )
+    reader = train_attribute_classifier(under_noise(known.tensors, 1e6), known.attribute, seed=0, strength=SMALL)
     observed = under_noise(unseen.tensors, 1e6)(torch.arange(1000))
     assert reader.accuracy_percent(observed, unseen.attribute) == pytest.approx(50, abs=5)
 
