@@ -48,7 +48,8 @@ def fit_namer(tensors: Tensor, draws: Tensor) -> Namer:
         or min(len(tensors), draws.shape[1]) < 2
     ):
         raise DataError(
-            f"tensors {list(tensors.shape)}, draws {list(draws.shape)}, expected [N, n], [d, r, n] of two or more each"
+            f"tensors {list(tensors.shape)}, draws {list(draws.shape)}, expected [N, n], [d, r, n] of two or "
+            "more each"
         )
     clean, noise = tensors.double(), draws.double()
     expected = noise.mean(dim=1)
