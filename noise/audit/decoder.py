@@ -1,0 +1,66 @@
+"""Reconstruction: what a decoder, trained on pairs of noisy tensor and image, makes of what crosses.
+
+The adversary knows model, cut and noise distribution, so it makes its pairs itself, without end: each step observes
+its images under fresh noise. The mean of what could have been sent is the best answer by squared error.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from noise.audit import training
+from noise.audit.image_quality import ImageQuality, quality
+from noise.audit.training import Observe, Strength, Training
+
+DECODER = Strength(width=800, hidden_layers=2, epochs=16, batch=256, learning_rate=2e-3)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A trained decoder; shape: of one image."""
+
+    network: nn.Module
+    shape: tuple[int, ...]
+    training: Training
+
+    def __call__(self, observed: Tensor) -> Tensor:
+        """Images [rows, *shape] from what crossed [rows, n]."""
+        return training.apply(self.network, observed).reshape(-1, *self.shape)
+
+    def quality(self, observed: Tensor, images: NDArray[Any]) -> ImageQuality:
+        """Score on test images [rows, *shape] that it never saw, from what crossed for them [rows, n]."""
+        return quality(self(observed), images)
+
+
+def train_decoder(observe: Observe, images: NDArray[Any], *, seed: int, strength: Strength = DECODER) -> Decoder:
+    """Train on the attacker's images [rows, ...]; the last tenth tells whether training still helps.
+
+    observe: row indices → what crosses for these images, with fresh noise at every call. If it draws from torch's
+    global generator, the seed repeats its draws too.
+    """
+    targets = torch.from_numpy(images).flatten(1)
+    rows, validation = training.split_rows(len(targets))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = training.perceptron(observe(rows), targets.shape[1], strength)
+        if float(targets.min()) >= 0 and float(targets.max()) <= 1:
+            network.append(nn.Sigmoid())
+
+        def score() -> float:
+            found = training.apply(network, observe(validation))
+            error = (found - targets[validation]).square().mean(dim=1)
+            return -10 * float(error.log10().mean())
+
+        done = training.train(
+            network,
+            loss=lambda batch: functional.mse_loss(network(observe(batch)), targets[batch]),
+            score=score,
+            rows=rows,
+            strength=strength,
+            seed=seed,
+        )
+    return Decoder(network.eval(), tuple(images.shape[1:]), done)
