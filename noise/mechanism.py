@@ -22,6 +22,11 @@ class Mechanism(Protocol):
     def kind(self) -> str: ...
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the crossing tensors, in the order in which they are drawn and carried."""
+        ...
+
+    @property
     def distributions(self) -> int:
         """How many distributions an inference chooses from."""
         ...
@@ -32,7 +37,7 @@ class Mechanism(Protocol):
         ...
 
     def draw(self, rows: int, random: Randomness) -> list[Array]:
-        """The random part for `rows` inferences: for each crossing tensor float32 [rows, n]."""
+        """The random part for `rows` inferences: for each crossing tensor float32 [rows, n], new arrays each time."""
         ...
 
     def carried(self, tensors: Sequence[Array]) -> list[Array]:
