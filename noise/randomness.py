@@ -97,7 +97,7 @@ class CryptographicRandom:
     def _fractions(self, count: int) -> NDArray[np.float64]:
         """Uniform in (0, 1): 32 bits, and 32 more below where the first 24 are zero, for the tail's sake."""
         words = self._words(count)
-        fractions = (words + 0.5) * 2.0**-32
+        fractions: NDArray[np.float64] = (words.astype(np.float64) + 0.5) * 2.0**-32
         if len(low := (words < 256).nonzero()[0]):
             fractions[low] = (words[low] + (self._words(len(low)) + 0.5) * 2.0**-32) * 2.0**-32
         return fractions

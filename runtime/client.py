@@ -58,13 +58,23 @@ class CloudClient:
         except ProtocolError as error:
             raise PeerError(f"{self._base} sent metadata that are not the protocol's: {error}") from error
 
-    def infer(self, tensors: Mapping[str, Array], *, parameters: Mapping[str, Any] | None = None) -> Exchange:
-        """One inference. Raises PeerError, naming the server, where it refuses, fails or does not answer."""
-        message = protocol.encode_request(InferRequest(tensors, parameters=parameters or {}))
-        return self.send(message)
+    def infer(
+        self,
+        tensors: Mapping[str, Array],
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        awaiting: Callable[[], None] | None = None,
+    ) -> Exchange:
+        """One inference. awaiting: called once when all is sent and the reply is awaited.
 
-    def send(self, message: protocol.Message) -> Exchange:
+        Raises PeerError, naming the server, where it refuses, fails or does not answer.
+        """
+        message = protocol.encode_request(InferRequest(tensors, parameters=parameters or {}))
+        return self.send(message, awaiting=awaiting)
+
+    def send(self, message: protocol.Message, *, awaiting: Callable[[], None] | None = None) -> Exchange:
         up, down = self._wire.sent, self._wire.received
+        self._wire.awaiting = awaiting
         start_ns = time.monotonic_ns()
         status, headers, body = self._call("POST", f"{self._path}/infer", message)
         end_ns = time.monotonic_ns()
@@ -141,6 +151,9 @@ class _CountingStream(httpcore.NetworkStream):
         self._inner, self._backend = inner, backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if (awaiting := self._backend.awaiting) is not None:
+            self._backend.awaiting = None
+            awaiting()
         data = self._inner.read(max_bytes, timeout)
         self._backend.received += len(data)
         return data
@@ -163,6 +176,7 @@ class _CountingBackend(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self._inner = httpcore.SyncBackend()
         self.sent = self.received = 0
+        self.awaiting: Callable[[], None] | None = None
 
     def connect_tcp(
         self,

@@ -1,33 +1,31 @@
-"""The edge half at work: compute, add fresh noise, send, read the answer. No torch here.
+"""The edge half at work: compute, add noise, send, read the answer. No torch here.
 
 Nothing clean crosses: the only way from the half's tensors to the wire is through `EdgeHalf.infer`, which adds noise
-to every one of them. A retry sends the identical bytes again, since two draws for one input would average out.
+to every one that takes noise; where the noise is not for just these, no `EdgeHalf` is made. A retry sends the
+identical bytes again, since two draws for one input would average out.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-import httpcore
 import numpy as np
 from numpy.typing import NDArray
 
+from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
-from noise.randomness import Randomness, SystemRandom
+from noise.randomness import Randomness
 from profiles import codec
 from profiles.engine import Engine
-from profiles.errors import NoiseError, PeerError, UrlError
-from runtime import protocol
+from profiles.errors import NoiseError, PeerError
+from runtime.client import CloudClient, Exchange
 from runtime.contract import TensorContract
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
+from runtime.protocol import InferReply
+from runtime.sampler import Sampler
 
 Array = NDArray[Any]
 Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
-MOST_REPLY_BYTES = 256 * 2**20
-#: For a whole body; a peer that drips bytes would otherwise be waited for without end.
-MOST_REPLY_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Inference:
 
     @property
     def noise_ms(self) -> float:
-        """Drawing, adding and packing: all between the edge's own work and the first byte sent."""
+        """Waiting for noise, adding and packing: all between the edge's own work and the first byte sent."""
         return (self.exchange.start_ns - self.computed_ns) / 1e6
 
     @property
@@ -55,7 +53,7 @@ class Inference:
 
 
 class EdgeHalf:
-    """Edge half, noise and connection: an inference from input to answer."""
+    """Edge half, noise and connection: an inference from input to answer. To be closed: it holds a thread."""
 
     def __init__(
         self,
@@ -65,33 +63,58 @@ class EdgeHalf:
         *,
         crossing: Sequence[str],
         replies: Sequence[TensorContract],
+        beside: Sequence[str] = (),
         wire: str = "float32",
         joined: Joined = lambda own, theirs: list(theirs),
+        key: DrawKey | None = None,
         random: Randomness | None = None,
         timing: bool = False,
     ) -> None:
-        """crossing: names in the order in which the half returns them. wire: how floats are sent. replies: what the
-        cloud half answers with.
-        joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. random: the
-        system's unless a test gives another. timing: ask the server for its clock readings."""
+        """crossing: names in the order in which the half returns them. beside: those of them that are left alone
+        (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent. replies:
+        what the cloud half answers with.
+        joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
+        input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
+        server for its clock readings.
+
+        Raises NoiseError where the noise is not for the crossing tensors that take noise.
+        """
+        noised = [name for name in crossing if name not in beside]
+        if sorted(noise.nodes) != sorted(noised):
+            raise NoiseError(
+                f"the noise is for {', '.join(noise.nodes)}; what crosses and takes noise is {', '.join(noised)}; "
+                "learn noise for this plan with `plan learn`"
+            )
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
-        self._crossing, self._replies, self._wire = tuple(crossing), tuple(replies), wire
-        self._random = random or SystemRandom()
+        self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
+        self._wire = wire
+        self._sampler = Sampler(noise, key=key, random=random)
         self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
-        """A batch [rows, ...] of each input → outputs of the network; fresh noise for every row.
+        """A batch [rows, ...] of each input → outputs of the network; every row has noise of its own.
 
         Raises PeerError where the reply is not what the plan expects.
         """
         start_ns = time.monotonic_ns()
+        rows = len(inputs[0])
+        drawing = self._sampler.begin(inputs)
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
-        rows = len(inputs[0])
-        sent, parameters = self._noisy(tensors, rows)
-        exchange = self._client.infer(sent, parameters=parameters)
+        sent, parameters = self._noisy(tensors, drawing.result(), rows)
+        exchange = self._client.infer(sent, parameters=parameters, awaiting=lambda: self._sampler.ahead(rows))
         outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
+
+    def close(self) -> None:
+        """End the thread that draws. The connection is the caller's."""
+        self._sampler.close()
+
+    def __enter__(self) -> "EdgeHalf":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _expected(self, reply: InferReply, one: TensorContract, rows: int) -> Array:
         if one.name not in reply.tensors:
@@ -102,22 +125,48 @@ class EdgeHalf:
             raise PeerError(f"the reply's output {objection}; serve this plan there")
         return reply.tensors[one.name]
 
-    def _noisy(self, tensors: Sequence[Array], rows: int) -> tuple[dict[str, Array], dict[str, Any]]:
-        """What is sent, noise added, in the bits of the wire; and the request's parameters."""
-        drawn = self._noise.draw(rows, self._random)
+    def _noisy(
+        self, tensors: Sequence[Array], drawn: Sequence[Array], rows: int
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """What is sent, in the bits of the wire; and the request's parameters."""
+        crossing = dict(zip(self._crossing, tensors, strict=False))
+        hidden = self._hidden(crossing, drawn, rows)
         sent, parameters = dict[str, Array](), dict(self._parameters)
-        for name, tensor, more in zip(self._crossing, tensors[: len(self._crossing)], drawn, strict=True):
-            noisy = (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
-            _require_hidden(name, tensor, noisy)
-            sent[name], scaling = codec.to_wire(noisy, name=name, wire=self._wire)
+        for name in self._crossing:
+            tensor = crossing[name] if name in self._beside else hidden[name]
+            sent[name], scaling = codec.to_wire(tensor, name=name, wire=self._wire)
             parameters |= scaling
         return sent, parameters
 
+    def _hidden(self, crossing: Mapping[str, Array], drawn: Sequence[Array], rows: int) -> dict[str, Array]:
+        """Every crossing tensor that takes noise, with it: carried(a) + drawn."""
+        nodes = self._noise.nodes
+        carried = self._noise.carried([crossing[name].reshape(rows, -1) for name in nodes])
+        hidden = {}
+        for name, known, random in zip(nodes, carried, drawn, strict=True):
+            if known.shape != random.shape:  # else one row's noise could be spread over all
+                raise NoiseError(
+                    f"{name}: noise of shape {list(random.shape)} for a tensor of {list(known.shape)}; "
+                    "learn noise for this plan"
+                )
+            tensor = crossing[name]
+            noisy = (known + random).astype(tensor.dtype, copy=False)
+            _require_hidden(name, known.astype(tensor.dtype, copy=False), noisy)
+            hidden[name] = noisy.reshape(tensor.shape)
+        return hidden
 
-def _require_hidden(name: str, tensor: Array, noisy: Array) -> None:
-    """Noise far below or beyond a tensor's own numbers leaves it clean, or leaves nothing of it."""
-    # Zeros apart: after a ReLU they are the most, and any noise changes them.
-    if 2 * np.count_nonzero((noisy == tensor) & (tensor != 0)) > np.count_nonzero(tensor):
+
+def _require_hidden(name: str, known: Array, noisy: Array) -> None:
+    """Noise far below or beyond a tensor's own numbers leaves it as an adversary can tell it, or nothing of it.
+
+    known: what is sent but for the noise, the tensor itself where noise is added.
+    """
+    same = noisy == known
+    # Hardly ever is there one: only then the counts are made. Zeros apart: after a ReLU they are the most, and any
+    # noise changes them.
+    if same.any() and (
+        2 * np.count_nonzero(same) > same.size or 2 * np.count_nonzero(same & (known != 0)) > np.count_nonzero(known)
+    ):
         raise NoiseError(
             f"{name}: the noise is too weak to change it, nothing was sent; learn noise for this network"
         )
