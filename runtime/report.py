@@ -11,7 +11,8 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     """One table: accuracy, bytes, latency by part, predicted beside measured, speed-up."""
     how = "emulated" if run.emulated else "not emulated"
     terminal.say(f"link: {run.link}; {how}")
-    title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {run.draw} {run.noise} noise, wire {run.wire}"
+    noise = f"{run.draw} {run.noise} noise"
+    title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {noise}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
     if run.draw == "keyed":
