@@ -23,7 +23,7 @@ class Mechanism(Protocol):
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """Ids of the crossing tensors that take noise, in graph order."""
+        """Ids of the crossing tensors that take noise, in graph order: that of draws and carried tensors."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class Mechanism(Protocol):
         ...
 
     def draw(self, rows: int, random: Randomness) -> list[Array]:
-        """The random part for `rows` inferences: for each crossing tensor float32 [rows, n]."""
+        """The random part for `rows` inferences: for each crossing tensor float32 [rows, n], new arrays each time."""
         ...
 
     def carried(self, tensors: Sequence[Array]) -> list[Array]:

@@ -1,4 +1,4 @@
-from .edge import CloudClient as CloudClient
+from .client import CloudClient as CloudClient
 from .edge import EdgeHalf as EdgeHalf
 from .record import RunRecord as RunRecord
 from .trial import run as run

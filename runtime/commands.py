@@ -1,6 +1,7 @@
 """plan serve, plan run."""
 
 import contextlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,11 @@ from profiles.commands import Json
 from profiles.terminal import Terminal
 
 PORT = 8400
+
+
+class Draw(StrEnum):
+    FRESH = "fresh"
+    KEYED = "keyed"
 
 
 def register(app: typer.Typer) -> None:
@@ -88,9 +94,17 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Where the record of the run is written.")] = None,
     input: Annotated[Path | None, typer.Option(help="Your own inputs, an .npy of n of them.")] = None,
     output: Annotated[Path | None, typer.Option(help="Where their outputs go, an .npy.")] = None,
+    draw: Annotated[
+        Draw,
+        typer.Option(
+            help="fresh: noise anew for every inference, which averages out over repeats of one input. keyed: a "
+            "secret of this device and the input decide it, so that an input never gets two draws; but repeats can "
+            "then be linked."
+        ),
+    ] = Draw.FRESH,
     json: Json = False,
 ) -> None:
-    """Run the edge half here and the cloud half there, with fresh noise for every inference.
+    """Run the edge half here and the cloud half there, with noise for every inference.
 
     Without --server the cloud half runs in a second process here, behind an emulated link.
 
@@ -102,6 +116,7 @@ def run(
 
     from noise import collection
     from noise.datasets import catalog
+    from noise.keyed import DrawKey, device_secret
     from planner import plan as plans
     from profiles import artifact
     from profiles import link as links
@@ -121,10 +136,13 @@ def run(
     require_cut(planned)
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
+    key = None
+    if draw is Draw.KEYED:
+        key = DrawKey(device_secret(), artifact.digest(noise.read_bytes()))
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
-        answered = own.run(planned, learned, input, output, server=server, link=way)
+        answered = own.run(planned, learned, input, output, server=server, link=way, key=key)
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return
@@ -137,6 +155,7 @@ def run(
             server=server,
             link=emulated,
             emulate=not no_emulation,
+            key=key,
             samples=samples or 300,
             progress=advance,
         )

@@ -1,44 +1,31 @@
-"""The edge half at work: compute, add fresh noise, send, read the answer. No torch here.
+"""The edge half at work: compute, add noise, send, read the answer. No torch here.
 
 Nothing clean crosses: the only way from the half's tensors to the wire is through `EdgeHalf.infer`, which adds noise
-to every one of them. A retry sends the identical bytes again, since two draws for one input would average out.
+to every one that takes noise; where the noise is not for just these, no `EdgeHalf` is made. A retry sends the
+identical bytes again, since two draws for one input would average out.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
 
-import httpcore
 import numpy as np
 from numpy.typing import NDArray
 
+from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
-from noise.randomness import Randomness, SystemRandom
+from noise.randomness import Randomness
 from profiles import codec
 from profiles.engine import Engine
-from profiles.errors import NoiseError, PeerError, UrlError
-from runtime import protocol
+from profiles.errors import NoiseError, PeerError
+from runtime.client import CloudClient, Exchange
 from runtime.contract import TensorContract
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
+from runtime.protocol import InferReply
+from runtime.sampler import Sampler
 
 Array = NDArray[Any]
 Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
-MOST_REPLY_BYTES = 256 * 2**20
-#: For a whole body; a peer that drips bytes would otherwise be waited for without end.
-MOST_REPLY_S = 120.0
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request and its reply. start_ns, end_ns: this side's monotonic clock. bytes: all that passed the socket."""
-
-    reply: InferReply
-    start_ns: int
-    end_ns: int
-    bytes_up: int
-    bytes_down: int
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class Inference:
 
     @property
     def noise_ms(self) -> float:
-        """Drawing, adding and packing: all between the edge's own work and the first byte sent."""
+        """Waiting for noise, adding and packing: all between the edge's own work and the first byte sent."""
         return (self.exchange.start_ns - self.computed_ns) / 1e6
 
     @property
@@ -65,95 +52,8 @@ class Inference:
         return (self.end_ns - self.start_ns) / 1e6
 
 
-class CloudClient:
-    """One kept-alive connection to a server of the Open Inference Protocol."""
-
-    def __init__(self, url: str, model: str, *, timeout_s: float = 30.0, retries: int = 1) -> None:
-        """Raises UrlError where the URL is not http://host:port."""
-        if not _is_address(url):
-            raise UrlError(f"server {url!r}: expected http://host:port, for example http://127.0.0.1:8400")
-        self._base, self._model = url.rstrip("/"), model
-        self._path = f"{self._base}/v2/models/{quote(model, safe='')}"
-        self._wire = _CountingBackend()
-        self._pool = httpcore.ConnectionPool(max_connections=1, network_backend=self._wire, retries=0)
-        self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
-        self._retries = retries
-        self.retries_made = 0
-
-    def metadata(self) -> ModelMetadata:
-        """What the server says of the model. Raises PeerError: no answer, or no such model there."""
-        status, _, body = self._call("GET", self._path, None)
-        if status != 200:
-            raise PeerError(f"{self._base} serves no model {self._model!r} ({protocol.decode_error(body)})")
-        try:
-            return protocol.decode_metadata(body)
-        except ProtocolError as error:
-            raise PeerError(f"{self._base} sent metadata that are not the protocol's: {error}") from error
-
-    def infer(self, tensors: Mapping[str, Array], *, parameters: Mapping[str, Any] | None = None) -> Exchange:
-        """One inference. Raises PeerError, naming the server, where it refuses, fails or does not answer."""
-        message = protocol.encode_request(InferRequest(tensors, parameters=parameters or {}))
-        return self.send(message)
-
-    def send(self, message: protocol.Message) -> Exchange:
-        up, down = self._wire.sent, self._wire.received
-        start_ns = time.monotonic_ns()
-        status, headers, body = self._call("POST", f"{self._path}/infer", message)
-        end_ns = time.monotonic_ns()
-        if status != 200:
-            raise PeerError(f"{self._base} refused the inference (status {status}): {protocol.decode_error(body)}")
-        try:
-            reply = protocol.decode_reply(body, headers.get(protocol.HEADER_LENGTH.lower()))
-        except ProtocolError as error:
-            raise PeerError(f"{self._base} sent a reply that is not the protocol's: {error}") from error
-        return Exchange(reply, start_ns, end_ns, self._wire.sent - up, self._wire.received - down)
-
-    def _call(self, method: str, url: str, message: protocol.Message | None) -> tuple[int, dict[str, str], bytes]:
-        headers = list(message.headers.items()) if message else []
-        content = message.body if message else None
-        for attempt in range(self._retries + 1):
-            try:
-                with self._pool.stream(
-                    method, url, headers=headers, content=content, extensions=self._timeout
-                ) as response:
-                    return response.status, _plain(response.headers), self._read(response)
-            except httpcore.TimeoutException as error:
-                raise PeerError(f"{self._base} did not answer in time ({type(error).__name__})") from error
-            except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-                if attempt == self._retries:
-                    reason = str(error) or type(error).__name__
-                    raise PeerError(
-                        f"{self._base} cannot be reached ({reason}); is `plan serve` running there?"
-                    ) from error
-                self.retries_made += 1
-            except httpcore.ProtocolError as error:
-                raise PeerError(f"{self._base} does not speak HTTP as expected ({error})") from error
-        raise AssertionError("unreachable")
-
-    def _read(self, response: httpcore.Response) -> bytes:
-        parts, total = [], 0
-        end = time.monotonic() + MOST_REPLY_S
-        for part in response.iter_stream():
-            total += len(part)
-            if time.monotonic() > end:
-                raise PeerError(f"{self._base} did not send its whole answer within {MOST_REPLY_S:g} s")
-            if total > MOST_REPLY_BYTES:
-                raise PeerError(f"{self._base} sent more than {MOST_REPLY_BYTES} bytes, expected an answer")
-            parts.append(part)
-        return b"".join(parts)
-
-    def close(self) -> None:
-        self._pool.close()
-
-    def __enter__(self) -> "CloudClient":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 class EdgeHalf:
-    """Edge half, noise and connection: an inference from input to answer."""
+    """Edge half, noise and connection: an inference from input to answer. To be closed: it holds a thread."""
 
     def __init__(
         self,
@@ -163,33 +63,58 @@ class EdgeHalf:
         *,
         crossing: Sequence[str],
         replies: Sequence[TensorContract],
+        beside: Sequence[str] = (),
         wire: str = "float32",
         joined: Joined = lambda own, theirs: list(theirs),
+        key: DrawKey | None = None,
         random: Randomness | None = None,
         timing: bool = False,
     ) -> None:
-        """crossing: names in the order in which the half returns them. wire: how floats are sent. replies: what the
-        cloud half answers with.
-        joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. random: the
-        system's unless a test gives another. timing: ask the server for its clock readings."""
+        """crossing: names in the order in which the half returns them. beside: those of them that are left alone
+        (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent. replies:
+        what the cloud half answers with.
+        joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
+        input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
+        server for its clock readings.
+
+        Raises NoiseError where the noise is not for the crossing tensors that take noise.
+        """
+        noised = [name for name in crossing if name not in beside]
+        if sorted(noise.nodes) != sorted(noised):
+            raise NoiseError(
+                f"the noise is for {', '.join(noise.nodes)}; what crosses and takes noise is {', '.join(noised)}; "
+                "learn noise for this plan with `plan learn`"
+            )
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
-        self._crossing, self._replies, self._wire = tuple(crossing), tuple(replies), wire
-        self._random = random or SystemRandom()
+        self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
+        self._wire = wire
+        self._sampler = Sampler(noise, key=key, random=random)
         self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
-        """A batch [rows, ...] of each input → outputs of the network; fresh noise for every row.
+        """A batch [rows, ...] of each input → outputs of the network; every row has noise of its own.
 
         Raises PeerError where the reply is not what the plan expects.
         """
         start_ns = time.monotonic_ns()
+        rows = len(inputs[0])
+        drawing = self._sampler.begin(inputs)
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
-        rows = len(inputs[0])
-        sent, parameters = self._noisy(tensors, rows)
-        exchange = self._client.infer(sent, parameters=parameters)
+        sent, parameters = self._noisy(tensors, drawing.result(), rows)
+        exchange = self._client.infer(sent, parameters=parameters, awaiting=lambda: self._sampler.ahead(rows))
         outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
+
+    def close(self) -> None:
+        """End the thread that draws. The connection is the caller's."""
+        self._sampler.close()
+
+    def __enter__(self) -> "EdgeHalf":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _expected(self, reply: InferReply, one: TensorContract, rows: int) -> Array:
         if one.name not in reply.tensors:
@@ -200,80 +125,50 @@ class EdgeHalf:
             raise PeerError(f"the reply's output {objection}; serve this plan there")
         return reply.tensors[one.name]
 
-    def _noisy(self, tensors: Sequence[Array], rows: int) -> tuple[dict[str, Array], dict[str, Any]]:
-        """What is sent, noise added, in the bits of the wire; and the request's parameters."""
-        drawn = self._noise.draw(rows, self._random)
+    def _noisy(
+        self, tensors: Sequence[Array], drawn: Sequence[Array], rows: int
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """What is sent, in the bits of the wire; and the request's parameters."""
+        crossing = dict(zip(self._crossing, tensors, strict=False))
+        hidden = self._hidden(crossing, drawn, rows)
         sent, parameters = dict[str, Array](), dict(self._parameters)
-        for name, tensor, more in zip(self._crossing, tensors[: len(self._crossing)], drawn, strict=True):
-            noisy = (tensor + more.reshape(tensor.shape)).astype(tensor.dtype, copy=False)
-            _require_hidden(name, tensor, noisy)
-            sent[name], scaling = codec.to_wire(noisy, name=name, wire=self._wire)
+        for name in self._crossing:
+            tensor = crossing[name] if name in self._beside else hidden[name]
+            sent[name], scaling = codec.to_wire(tensor, name=name, wire=self._wire)
             parameters |= scaling
         return sent, parameters
 
+    def _hidden(self, crossing: Mapping[str, Array], drawn: Sequence[Array], rows: int) -> dict[str, Array]:
+        """Every crossing tensor that takes noise, with it: carried(a) + drawn."""
+        nodes = self._noise.nodes
+        carried = self._noise.carried([crossing[name].reshape(rows, -1) for name in nodes])
+        hidden = {}
+        for name, known, random in zip(nodes, carried, drawn, strict=True):
+            if known.shape != random.shape:  # else one row's noise could be spread over all
+                raise NoiseError(
+                    f"{name}: noise of shape {list(random.shape)} for a tensor of {list(known.shape)}; "
+                    "learn noise for this plan"
+                )
+            tensor = crossing[name]
+            noisy = (known + random).astype(tensor.dtype, copy=False)
+            _require_hidden(name, known.astype(tensor.dtype, copy=False), noisy)
+            hidden[name] = noisy.reshape(tensor.shape)
+        return hidden
 
-def _require_hidden(name: str, tensor: Array, noisy: Array) -> None:
-    """Noise far below or beyond a tensor's own numbers leaves it clean, or leaves nothing of it."""
-    # Zeros apart: after a ReLU they are the most, and any noise changes them.
-    if 2 * np.count_nonzero((noisy == tensor) & (tensor != 0)) > np.count_nonzero(tensor):
+
+def _require_hidden(name: str, known: Array, noisy: Array) -> None:
+    """Noise far below or beyond a tensor's own numbers leaves it as an adversary can tell it, or nothing of it.
+
+    known: what is sent but for the noise, the tensor itself where noise is added.
+    """
+    same = noisy == known
+    # Hardly ever is there one: only then the counts are made. Zeros apart: after a ReLU they are the most, and any
+    # noise changes them.
+    if same.any() and (
+        2 * np.count_nonzero(same) > same.size or 2 * np.count_nonzero(same & (known != 0)) > np.count_nonzero(known)
+    ):
         raise NoiseError(
             f"{name}: the noise is too weak to change it, nothing was sent; learn noise for this network"
         )
     if not np.isfinite(noisy).all():
         raise NoiseError(f"{name}: with its noise it is no finite number, nothing was sent; check inputs and noise")
-
-
-def _is_address(url: str) -> bool:
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        return False
-
-
-def _plain(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin1").lower(): value.decode("latin1") for name, value in headers}
-
-
-class _CountingStream(httpcore.NetworkStream):
-    """Counts what passes a socket, headers and all."""
-
-    def __init__(self, inner: httpcore.NetworkStream, backend: "_CountingBackend") -> None:
-        self._inner, self._backend = inner, backend
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._inner.read(max_bytes, timeout)
-        self._backend.received += len(data)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout)
-        self._backend.sent += len(buffer)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return _CountingStream(self._inner.start_tls(*args, **kwargs), self._backend)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _CountingBackend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
-        self.sent = self.received = 0
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _CountingStream(stream, self)

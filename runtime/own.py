@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.cut_network import CutNetwork
+from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.plan import Plan
 from profiles import artifact
@@ -20,11 +21,18 @@ from runtime.trial import BATCH, connect, edge_half
 
 
 def run(
-    plan: Plan, noise: Mechanism, source: Path, target: Path, *, server: str | None, link: LinkProfile | None
+    plan: Plan,
+    noise: Mechanism,
+    source: Path,
+    target: Path,
+    *,
+    server: str | None,
+    link: LinkProfile | None,
+    key: DrawKey | None = None,
 ) -> int:
     """Inputs [n, ...] of an .npy through the split network, the first output to an .npy; how many they were.
 
-    link: emulated in front of a local cloud, None for plain loopback.
+    link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
     Raises DataError: not an .npy of the shape and type the model takes. PeerError: the server does not answer.
     """
     set_threads(plan.edge.threads)
@@ -33,7 +41,8 @@ def run(
     inputs = _load(source, tuple(example.shape[1:]), str(example.dtype).removeprefix("torch."))
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        edge = edge_half(cut, noise, stack.enter_context(connect(url, plan, cut)))
+        client = stack.enter_context(connect(url, plan, cut))
+        edge = stack.enter_context(edge_half(cut, noise, client, key=key))
         parts = batches(inputs, rows=cut.rows, most=BATCH)
         answers = [edge.infer([part]).outputs[0][:count] for part, count in parts]
     stream = BytesIO()

@@ -1,5 +1,7 @@
 """RunRecord: what a split run measured, beside what was predicted (`plan.run/1`)."""
 
+from typing import Literal
+
 import msgspec
 
 from noise.collection import Accuracy
@@ -37,11 +39,12 @@ class PredictedParts(msgspec.Struct, frozen=True):
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
     """One run.
 
-    accuracy: percent of the test set, over the wire, fresh noise for every input.
+    accuracy: percent of the test set, over the wire, noise for every input.
     limit_ms: edge + all bytes / rate + round trip + cloud compute, measured: what no runtime can be faster than.
     bytes_up, bytes_down: all bytes on the wire for one inference, headers included. upload_bytes: of the tensors.
     cloud_only_ms: measured on the same link, or modelled for the plan's where the server is another's, to whom the
     input is never sent. speedup_vs_cloud_only: None there, since a modelled link is not the one that was measured.
+    draw: whether each inference drew its noise anew, or the input decided it.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
     """
 
@@ -69,3 +72,4 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     noise: str
     errors: Count
     retries: Count
+    draw: Literal["fresh", "keyed"] = "fresh"

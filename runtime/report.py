@@ -11,9 +11,12 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     """One table: accuracy, bytes, latency by part, predicted beside measured, speed-up."""
     how = "emulated" if run.emulated else "not emulated"
     terminal.say(f"link: {run.link}; {how}")
-    title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {run.noise} noise, wire {run.wire}"
+    noise = f"{run.draw} {run.noise} noise"
+    title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {noise}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
+    if run.draw == "keyed":
+        terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None:
         terminal.say(
             "cloud-only is modelled for the plan's link, since the input itself is never sent to another's server: "

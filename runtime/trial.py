@@ -8,7 +8,7 @@ so that a machine that slows down slows both. The rest of the test set goes in b
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from noise.accuracy import compare
 from noise.collection import NoiseFacts, require_match
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
+from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.plan import Plan
@@ -24,7 +25,8 @@ from profiles import halves
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
-from runtime.edge import CloudClient, EdgeHalf, Exchange, Inference
+from runtime.client import CloudClient, Exchange
+from runtime.edge import EdgeHalf, Inference
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import PredictedParts, RunRecord
@@ -53,13 +55,14 @@ def run(
     server: str | None = None,
     link: LinkProfile | None = None,
     emulate: bool = True,
+    key: DrawKey | None = None,
     samples: int = 300,
     progress: Progress = lambda done, of: None,
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
 
     server: URL of a cloud that runs; without one a local process is started. link: emulate this one instead of the
-    plan's. samples: single inferences that are timed.
+    plan's. key: draws are keyed by it and the input, else fresh. samples: single inferences that are timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")
@@ -73,7 +76,7 @@ def run(
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
         client = stack.enter_context(connect(url, plan, cut))
-        edge = edge_half(cut, noise, client, timing=True)
+        edge = stack.enter_context(edge_half(cut, noise, client, key=key, timing=True))
         reference = None
         if server is None:
             reference = stack.enter_context(CloudClient(url, cloud_only_name(plan.model.name)))
@@ -87,6 +90,7 @@ def run(
         compare(clean, measured.classes, data.test.labels),
         server=server,
         emulated=server is None and emulate,
+        draw="fresh" if key is None else "keyed",
         difference=difference,
         retries=retries,
     )
@@ -109,16 +113,20 @@ def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
     return client
 
 
-def edge_half(cut: CutNetwork, noise: Mechanism, client: CloudClient, *, timing: bool = False) -> EdgeHalf:
-    """The edge half of a cut network, ready to infer."""
+def edge_half(
+    cut: CutNetwork, noise: Mechanism, client: CloudClient, *, key: DrawKey | None = None, timing: bool = False
+) -> EdgeHalf:
+    """The edge half of a cut network, ready to infer. key: draws are keyed, else fresh."""
     return EdgeHalf(
         cut.edge,
         noise,
         client,
         crossing=cut.halves.crossing,
+        beside=cut.beside,
         wire=cut.wire,
         replies=outputs_of(cut),
         joined=cut.halves.joined,
+        key=key,
         timing=timing,
     )
 
@@ -198,6 +206,7 @@ def _record(
     *,
     server: str | None,
     emulated: bool,
+    draw: Literal["fresh", "keyed"],
     difference: float,
     retries: int,
 ) -> RunRecord:
@@ -241,6 +250,7 @@ def _record(
         engine=plan.edge.engine,
         wire=plan.settings.wire,
         noise=facts.kind,
+        draw=draw,
         errors=0,
         retries=retries,
     )

@@ -15,7 +15,8 @@ from noise.learning import Learned
 from planner.plan import Plan
 from profiles.errors import PeerError, UrlError
 from runtime import protocol
-from runtime.edge import CloudClient, EdgeHalf
+from runtime.client import CloudClient
+from runtime.edge import EdgeHalf
 from runtime.serving import outputs_of, served_models
 
 
@@ -83,7 +84,8 @@ def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterato
     cut = CutNetwork.of(plan)
     with CloudClient(url, plan.model.name, timeout_s=5) as client:
         options |= {"crossing": cut.halves.crossing, "replies": outputs_of(cut)}
-        yield EdgeHalf(cut.edge, learned.noise, client, **options)
+        with EdgeHalf(cut.edge, learned.noise, client, **options) as edge:
+            yield edge
 
 
 def sent_tensors(captured: bytes) -> list[Any]:
