@@ -11,6 +11,7 @@ from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
 if TYPE_CHECKING:
+    from noise.collection import BoundFacts
     from noise.learning import LearnResult
 
 
@@ -24,66 +25,82 @@ def learn(
     plan: Annotated[Path, typer.Argument(help="The plan whose crossing tensors get noise.")],
     data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
     out: Annotated[Path | None, typer.Option(help="Where the noise is written.")] = None,
-    noise: Annotated[str, typer.Option(help="The kind of noise: laplace.")] = "laplace",
+    noise: Annotated[str, typer.Option(help="The kind: laplace, gaussian or channel.")] = "channel",
     budget: Annotated[float, typer.Option(help="Accuracy that may be lost, percentage points.")] = 1.5,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="Distributions to collect.")] = 20,
+    confident: Annotated[
+        bool, typer.Option("--confident", help="Keep the upper end of the loss's 95 % interval within the budget.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Distributions to collect (laplace).")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes learning repeatable; never used to run.")] = None,
-    alpha: Annotated[float, typer.Option(min=0, help="α of Equation 4.")] = 0.0001,
-    steps: Annotated[int, typer.Option(min=1, help="Iterations for each noise tensor.")] = 300,
+    private_labels: Annotated[
+        str | None, typer.Option(help="What the cloud shall not learn: a name the data have, or module:function.")
+    ] = None,
+    gamma: Annotated[float | None, typer.Option(min=0, help="Weight of hiding it (Equation 5).")] = None,
+    equation: Annotated[str | None, typer.Option(help="What laplace minimises: 3, 4, 5 or 11.")] = None,
+    alpha: Annotated[float | None, typer.Option(min=0, help="α of laplace (default: of Table 2).")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="The whole trade-off as well (Figure 7).")] = False,
+    log: Annotated[Path | None, typer.Option(help="A CSV of every iteration, to be plotted (Figure 5).")] = None,
     json: Json = False,
 ) -> None:
     """Learn noise for the tensors that cross, as strong as the accuracy budget allows.
 
-    laplace is the scheme of the Shredder paper: an estimate of what it hides, no proven bound.
+    channel: a linear map and Gaussian noise; gaussian: Gaussian noise alone; both with a proven bound on what an
+    average input tells. laplace: the scheme of the Shredder paper, an estimate of what it hides, no bound.
 
-    Example: plan learn plan.json --data mnist --noise laplace --budget 1.5 --out noise.safetensors
+    Killed, the same command goes on where it was.
+
+    Example: plan learn plan.json --data mnist --budget 1.5 --out noise.safetensors
+
+    Example: plan learn plan.json --data elpv --private-labels module-type --out noise.safetensors
     """
     import msgspec
 
     from noise import collection, learning
     from noise.datasets import catalog
-    from noise.laplace_learning import Schedule
+    from noise.datasets.private_labels import private_labels as named_labels
+    from noise.learning_log import LearningLog
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
 
-    if noise != "laplace":
-        raise PlanError(f"--noise {noise}: expected laplace")
     if not 0 < budget < 100:
         raise PlanError(f"--budget {budget:g}: expected percentage points, more than 0 and less than 100")
     if out is None:
         raise PlanError("plan learn: nowhere to put the noise; give --out FILE")
-    artifact.require_writable(out, beside=[plan])
+    if gamma is not None and private_labels is None:
+        raise PlanError("--gamma weighs the hiding of a private label; name it with --private-labels")
+    options = learning.options_for(
+        noise, count=count, gamma=gamma, equation=equation, alpha=alpha, steps=steps, curve=curve
+    )
+    artifact.require_writable(out, log, beside=[plan])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
-    schedule = Schedule(alpha=alpha, steps=steps)
-    with terminal.progress("learning noise") as advance:
+    dataset = catalog.load_dataset(data)
+    # A device or a pipe has no place beside it.
+    keep = None if out.exists() and not out.is_file() else out.with_name(f".{out.name}.learning")
+    written = LearningLog(log)
+    with terminal.progress(f"learning {noise} noise") as advance:
         learned = learning.learn(
             planned,
-            catalog.load_dataset(data),
+            dataset,
+            kind=noise,
             budget_points=budget,
-            count=count,
+            confident=confident,
             seed=seed,
-            schedule=schedule,
+            private=None if private_labels is None else named_labels(dataset, private_labels)[0],
+            options=options,
+            keep=keep,
+            log=written,
             progress=advance,
         )
-    footprint = collection.write(out, learned.noise, learned.facts)
-    result = learning.LearnResult(
-        kind=noise,
-        budget_points=budget,
-        accuracy=learned.facts.accuracy,
-        snr_inverse=learned.facts.snr_inverse,
-        bound_bits=None,
-        mixture_bound_bits=None,
-        distributions=learned.noise.distributions,
-        elements=learned.noise.elements,
-        epochs=learned.epochs,
-        learnable_parameters=learned.noise.elements,
-        footprint_bytes=footprint,
-        seconds=learned.seconds,
-    )
+    collection.write(out, learned.noise, learned.facts)
+    written.write()
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+    result = learned.result()
     show(terminal, result)
-    terminal.say(f"written: {out}")
+    terminal.say(f"written: {out}" + (f", {log}" if log else ""))
     terminal.document(msgspec.json.encode(result))
 
 
@@ -92,21 +109,64 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
     from noise.accuracy import accuracy_rows
 
     found = result.accuracy
+    several = f"{result.distributions} distributions of " if result.distributions > 1 else ""
     rows = [
-        Row(("distributions collected", f"{result.distributions} of {result.elements} elements")),
+        Row(("noise for", f"{several}{result.elements} elements")),
         *(Row(pair) for pair in accuracy_rows(found)),
         Row(("budget", f"{result.budget_points:g} points of held-out data")),
         Row(("1/SNR of sampled noise", f"{result.snr_inverse:.2f}")),
-        Row(("epochs a tensor, parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),
-        Row(("orders on disk", size(result.footprint_bytes))),
+        *_bound_rows(result),
+        Row(("epochs, learnable parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),
+        Row(("on disk", size(result.footprint_bytes))),
         Row(("time", f"{result.seconds:.1f} s")),
     ]
     terminal.table(("", ""), rows, title=f"{result.kind} noise, judged on {found.n} test inputs", left=2)
+    if result.curve:
+        _show_curve(terminal, result)
+    if result.left_alone:
+        terminal.say(f"left alone, integers or what public inputs alone decide: {', '.join(result.left_alone)}")
     if found.loss_points is not None and found.loss_points > result.budget_points:
         terminal.say(
             f"the loss on the test inputs is above the budget of {result.budget_points:g} points, which held on the "
-            "data kept from training; for a safe margin learn again with a smaller --budget"
+            "data kept from training; for a safe margin learn with --confident"
         )
-    terminal.say(
-        "1/SNR is a strength, not a privacy guarantee: an adversary who knows the collection can undo much of it"
+    terminal.say(_caveat(result))
+
+
+def _bound_rows(result: "LearnResult") -> list[Row]:
+    rows = []
+    for name, one in (("bound by covariance, bits", result.bound), ("bound by mixture, bits", result.mixture_bound)):
+        if one is not None:
+            low, high = one.interval_bits
+            form = " (held-out form)" if one.form == "held-out" else ""
+            rows.append(Row((f"{name}{form}", f"{one.bits:.2f}")))
+            rows.append(Row(("  its 95 % interval", f"{low:.2f} to {high:.2f}")))
+            rows.append(Row(("  of several queries of one input", _repeats(one))))
+    return rows
+
+
+def _repeats(bound: "BoundFacts") -> str:
+    return ", ".join(f"{bits:.1f} of {count}" for count, bits in bound.repeats.items() if count != "1")
+
+
+def _show_curve(terminal: Terminal, result: "LearnResult") -> None:
+    rows = [
+        Row((f"{one.loss_points:.2f}", f"{one.snr_inverse:.2f}", _dash(one.bound_bits)))
+        for one in sorted(result.curve, key=lambda one: one.loss_points)
+    ]
+    terminal.table(("loss, points", "1/SNR", "bound, bits"), rows, title="the trade-off, on held-out data", left=0)
+
+
+def _dash(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.2f}"
+
+
+def _caveat(result: "LearnResult") -> str:
+    if result.bound is None:
+        return (
+            "1/SNR is a strength, not a privacy guarantee: an adversary who knows the collection can undo much of it"
+        )
+    return (
+        "the bounds hold on average over this data distribution, for one query an input where not said otherwise; "
+        "they are not differential privacy, and the class remains visible"
     )

@@ -71,10 +71,6 @@ class LaplaceNoise:
     kind: str = "laplace"
 
     @property
-    def nodes(self) -> tuple[str, ...]:
-        return tuple(self.tensors)
-
-    @property
     def distributions(self) -> int:
         return next(iter(self.tensors.values())).distributions
 

@@ -16,23 +16,25 @@ from noise.calibration import calibrated
 from noise.checkpoint import Checkpoint
 from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
-from noise.datasets.records import Dataset
+from noise.datasets.records import Dataset, Labels
 from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
-from noise.log import LearningLog
+from noise.learning_log import LearningLog
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
 from noise.tensors import footprint_bytes
 from planner.noise_cost import NoiseKind, require_kind
 from planner.plan import Plan
-from profiles.errors import InfeasibleError, NoiseError
+from profiles.errors import InfeasibleError, NoiseError, PlanError
 from profiles.zoo.catalog import has_random_weights
 
 DEFAULT_KIND: NoiseKind = "channel"
 #: How often noise is made weaker where its loss on the test inputs is not confidently within the budget.
 TIGHTENINGS = 6
+#: Weight of hiding a private label, where none is given.
+GAMMA = 10.0
 
 
 class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,27 @@ class Learned:
         )
 
 
+def options_for(
+    kind: str,
+    *,
+    count: int,
+    gamma: float | None,
+    equation: str | None,
+    alpha: float | None,
+    steps: int | None,
+    curve: bool,
+) -> Options:
+    """What was asked for, over the kind's own settings. Raises PlanError for what is not of this kind."""
+    require_kind(kind)
+    if kind != "laplace" and (equation is not None or alpha is not None):
+        raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")
+    options = Options(count=count, gamma=GAMMA if gamma is None else gamma, curve=curve)
+    if kind != "laplace":
+        return options if steps is None else replace(options, gaussian=replace(options.gaussian, steps=steps))
+    told = {key: value for key, value in (("alpha", alpha), ("steps", steps)) if value is not None}
+    return replace(options, laplace=replace(options.laplace, **told))  # type: ignore[arg-type]
+
+
 def learn(
     plan: Plan,
     data: Dataset,
@@ -113,6 +136,7 @@ def learn(
     budget_points: float,
     confident: bool = False,
     seed: int | None = None,
+    private: Labels | None = None,
     options: Options | None = None,
     keep: Path | None = None,
     log: LearningLog | None = None,
@@ -121,8 +145,8 @@ def learn(
     """Learn noise for a plan's cut, as strong as the budget allows.
 
     budget_points: accuracy in percentage points that may be lost on held-out data. confident: the upper end of the
-    loss's 95 % interval must stay within it. keep: a file that holds what was reached, for a run that is killed and
-    started again.
+    loss's 95 % interval must stay within it. private: labels of `data.train` to be hidden, [n].
+    keep: a file that holds what was reached, for a run that is killed and started again.
     Raises NoiseError (the plan does not fit the model, or nothing crosses), DataError (data of another shape),
     InfeasibleError (no noise fits the budget; the smallest budget that would is named).
     """
@@ -130,14 +154,16 @@ def learn(
     require_kind(kind)
     _require_trained(plan)
     options = options or Options()
-    checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options), seed)
+    checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options, _digest(private)), seed)
     cut = CutNetwork.of(plan)
+    train = cut.activations(data.without_holdout(), origin=data.name)
     task = Task(
         cut,
-        cut.activations(data.without_holdout(), origin=data.name),
+        train,
         cut.activations(data.holdout(), origin=data.name),
         Budget(budget_points, confident),
         seed,
+        private=None if private is None else private[data.learning_rows][: len(train)],
         gamma=options.gamma,
         checkpoint=checkpoint,
         log=log or LearningLog(),
@@ -211,6 +237,10 @@ def _begin(
         checkpoint.put("begun", seed=chosen)
         return checkpoint, chosen
     return checkpoint, int(begun[1]["seed"])
+
+
+def _digest(labels: Labels | None) -> str | None:
+    return None if labels is None else hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
 
 
 def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:

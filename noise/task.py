@@ -11,7 +11,7 @@ from noise.activations import Activations
 from noise.checkpoint import Checkpoint
 from noise.collection import Accuracy
 from noise.cut_network import CutNetwork
-from noise.log import LearningLog
+from noise.learning_log import LearningLog
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 
