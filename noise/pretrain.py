@@ -98,7 +98,7 @@ class _Learner:
         self.inputs, self.labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
         self.recipe, self.seed = recipe, seed
         self.optimiser = _optimiser(network, recipe)
-        self.steps = len(data) // recipe.batch
+        self.steps = max(1, int(recipe.part * len(data)) // recipe.batch)
 
     def epoch(self, number: int, progress: Progress) -> None:
         """Once through the data, in an order of its own."""
