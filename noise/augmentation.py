@@ -11,6 +11,8 @@ def augmented(batch: Tensor, recipe: Recipe) -> Tensor:
     """A changed batch, as the recipe says; the one given is left alone."""
     if recipe.shift or recipe.mirror or recipe.turn:
         batch = moved(batch, shift=recipe.shift, mirror=recipe.mirror, turn=recipe.turn)
+    if recipe.window:
+        batch = batch[:, : recipe.window]
     if recipe.forget:
         batch = forgotten(batch, share=recipe.forget)
     return batch

@@ -14,7 +14,9 @@ class Recipe:
     part: the share of the training data that one epoch sees. shift, mirror, turn: pictures are moved by up to so many
     pixels, mirrored, and set upside down, at random. forget: the share of tokens that become 0 (unknown). normalise:
     batch normalisation behind each layer during training, folded into the weights afterwards. dropout: (layer, share)
-    pairs, behind that layer, during training alone.
+    pairs, behind that layer, during training alone. window: training sees so many tokens of a text, which saves time;
+    the last pooling then takes in all there are. word_vectors: the root mean square of the embedding's first vectors,
+    which come from the training texts (noise.word_vectors); 0: drawn.
     """
 
     epochs: int
@@ -30,6 +32,8 @@ class Recipe:
     forget: float = 0.0
     normalise: bool = False
     dropout: tuple[tuple[str, float], ...] = ()
+    window: int = 0
+    word_vectors: float = 0.0
 
 
 RECIPES: dict[str, Recipe] = {
@@ -55,6 +59,18 @@ RECIPES: dict[str, Recipe] = {
         turn=True,
         normalise=True,
         dropout=(("flatten", 0.5),),
+    ),
+    "newsgroups": Recipe(
+        epochs=8,
+        batch=64,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        smoothing=0.1,
+        forget=0.2,
+        normalise=True,
+        dropout=(("embedding", 0.2), ("flatten", 0.5)),
+        window=256,
+        word_vectors=0.3,
     ),
 }
 

@@ -14,6 +14,7 @@ from noise.datasets.records import Dataset, Split
 from noise.pretrain import accuracy_percent, one_cycle, pretrain
 from noise.recipes import RECIPES, Recipe, recipe_of
 from noise.scaffold import folded, scaffolded
+from noise.word_vectors import latent_semantic
 from profiles.errors import ArtifactError, DataError, ModelError
 from profiles.zoo import lenet
 from profiles.zoo.catalog import ZOO
@@ -113,9 +114,10 @@ def test_a_folded_scaffold_computes_what_it_did_and_has_the_zoos_layers(name: st
     with torch.no_grad():
         built(example)  # moves the normalisations' statistics away from 0 and 1
         before = built.eval()(example)
-        after = folded(built)(example)
+        made = folded(built, network)
+        after = made(example)
     torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
-    assert {key: value.shape for key, value in folded(built).state_dict().items()} == shapes
+    assert {key: value.shape for key, value in made.state_dict().items()} == shapes
 
 
 def test_one_cycle_rises_from_a_part_to_the_peak_and_falls_to_nothing() -> None:
@@ -161,6 +163,21 @@ def test_what_cannot_be_trained_is_refused_in_a_line() -> None:
         recipe_of("alexnet")
     with pytest.raises(ModelError, match="no network 'lennet' to train"):
         recipe_of("lennet")
+
+
+def test_words_of_the_same_texts_get_vectors_that_lie_together() -> None:
+    draws = np.random.default_rng(0)
+    subject = np.arange(300)[:, None] % 2
+    tokens = 1 + subject * 20 + draws.integers(20, size=(300, 30))  # words 1 to 20, or 21 to 40
+    tokens[:, ::7] = 41  # a word of every text says nothing
+    tokens[:, 29] = 0
+    vectors = latent_semantic(tokens, words=45, dimensions=2)
+    assert not vectors[[0, 41, 44]].any()  # no word; in every text; in none
+    alike = vectors[1:41] @ vectors[1:41].T / 2
+    assert np.sqrt((vectors[1:41] ** 2).mean(axis=1)) == pytest.approx(1, abs=1e-5)
+    assert alike[:20, :20].min() > 0.9
+    assert alike[20:, 20:].min() > 0.9
+    assert abs(alike[:20, 20:]).max() < 0.9
 
 
 @pytest.mark.long
