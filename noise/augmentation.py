@@ -9,24 +9,31 @@ from noise.recipes import Recipe
 
 def augmented(batch: Tensor, recipe: Recipe) -> Tensor:
     """A changed batch, as the recipe says; the one given is left alone."""
-    if recipe.shift or recipe.mirror:
-        batch = moved(batch, shift=recipe.shift, mirror=recipe.mirror)
+    if recipe.shift or recipe.mirror or recipe.turn:
+        batch = moved(batch, shift=recipe.shift, mirror=recipe.mirror, turn=recipe.turn)
+    if recipe.window:
+        batch = batch[:, : recipe.window]
     if recipe.forget:
         batch = forgotten(batch, share=recipe.forget)
     return batch
 
 
-def moved(pictures: Tensor, *, shift: int, mirror: bool) -> Tensor:
-    """Each picture [n, c, h, w] moved by up to `shift` pixels each way and mirrored at random; black comes in."""
+def moved(pictures: Tensor, *, shift: int, mirror: bool, turn: bool = False) -> Tensor:
+    """Each picture [n, c, h, w] moved by up to `shift` pixels, mirrored and turned over at random; black comes in."""
     n, _, height, width = pictures.shape
     padded = functional.pad(pictures, (shift,) * 4)
-    rows = torch.arange(height) + torch.randint(2 * shift + 1, (n, 1))
-    columns = torch.arange(width).expand(n, width)
-    if mirror:
-        columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
-    columns = columns + torch.randint(2 * shift + 1, (n, 1))
+    rows = _placed(height, n, shift=shift, reverse=turn)
+    columns = _placed(width, n, shift=shift, reverse=mirror)
     taken = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # [n, h, w, c]
     return taken.permute(0, 3, 1, 2)
+
+
+def _placed(size: int, n: int, *, shift: int, reverse: bool) -> Tensor:
+    """For each of n pictures the rows or columns of the padded picture that it takes: [n, size]."""
+    places = torch.arange(size).expand(n, size)
+    if reverse:
+        places = torch.where(torch.rand(n, 1) < 0.5, places.flip(1), places)
+    return places + torch.randint(2 * shift + 1, (n, 1))
 
 
 def forgotten(tokens: Tensor, *, share: float) -> Tensor:

@@ -23,6 +23,7 @@ from noise.augmentation import augmented
 from noise.datasets.records import Dataset, Split
 from noise.recipes import Recipe
 from noise.scaffold import folded, scaffolded
+from noise.word_vectors import latent_semantic
 from profiles import artifact
 from profiles.errors import ArtifactError, DataError
 
@@ -62,13 +63,15 @@ def pretrain(
         for layer in network.modules():
             if callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()
+        if recipe.word_vectors:
+            _start_from_texts(network, data.without_holdout(), recipe)
         learner = _Learner(scaffolded(network, recipe), data.without_holdout(), recipe, seed)
         resumed = learner.resume(checkpoint, data.name)
         for epoch in range(resumed, recipe.epochs):
             learner.epoch(epoch, progress)
             if checkpoint is not None:
                 artifact.write_bytes(checkpoint, learner.checkpoint(epoch + 1, data.name))
-    made = folded(learner.network)
+    made = folded(learner.network, network)
     return Trained(made, accuracy_percent(made, data.test), accuracy_percent(made, data.holdout()), resumed)
 
 
@@ -98,7 +101,7 @@ class _Learner:
         self.inputs, self.labels = torch.from_numpy(data.inputs), torch.from_numpy(data.labels)
         self.recipe, self.seed = recipe, seed
         self.optimiser = _optimiser(network, recipe)
-        self.steps = len(data) // recipe.batch
+        self.steps = max(1, int(recipe.part * len(data)) // recipe.batch)
 
     def epoch(self, number: int, progress: Progress) -> None:
         """Once through the data, in an order of its own."""
@@ -160,6 +163,15 @@ class _Learner:
         shapes = [list(value.shape) for value in self.network.state_dict().values()]
         facts: dict[str, Any] = {"data": data, "rows": len(self.labels), "seed": self.seed, "shapes": shapes}
         return json.dumps({**facts, "recipe": asdict(self.recipe)}, sort_keys=True)
+
+
+def _start_from_texts(network: nn.Module, data: Split, recipe: Recipe) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.Embedding):
+            words, dimensions = layer.weight.shape
+            vectors = latent_semantic(data.inputs, words=words, dimensions=dimensions)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(recipe.word_vectors * vectors))
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -11,9 +11,12 @@ from profiles.zoo.catalog import ZOO
 class Recipe:
     """learning_rate: the peak of one cycle. smoothing: of the labels.
 
-    shift, mirror: pictures are moved by up to so many pixels, and mirrored, at random. forget: the share of tokens
-    that become 0 (unknown). normalise: batch normalisation behind each layer during training, folded into the
-    weights afterwards. dropout: (layer, share) pairs, behind that layer, during training alone.
+    part: the share of the training data that one epoch sees. shift, mirror, turn: pictures are moved by up to so many
+    pixels, mirrored, and set upside down, at random. forget: the share of tokens that become 0 (unknown). normalise:
+    batch normalisation behind each layer during training, folded into the weights afterwards. dropout: (layer, share)
+    pairs, behind that layer, during training alone. window: training sees so many tokens of a text, which saves time;
+    the last pooling then takes in all there are. word_vectors: the root mean square of the embedding's first vectors,
+    which come from the training texts (noise.word_vectors); 0: drawn.
     """
 
     epochs: int
@@ -22,11 +25,15 @@ class Recipe:
     optimiser: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.0
     smoothing: float = 0.0
+    part: float = 1.0
     shift: int = 0
     mirror: bool = False
+    turn: bool = False
     forget: float = 0.0
     normalise: bool = False
     dropout: tuple[tuple[str, float], ...] = ()
+    window: int = 0
+    word_vectors: float = 0.0
 
 
 RECIPES: dict[str, Recipe] = {
@@ -40,6 +47,30 @@ RECIPES: dict[str, Recipe] = {
         shift=2,
         mirror=True,
         normalise=True,
+    ),
+    "svhn": Recipe(epochs=8, part=0.2, batch=128, learning_rate=3e-3, weight_decay=0.01),
+    "elpv": Recipe(
+        epochs=60,
+        batch=64,
+        learning_rate=3e-3,
+        weight_decay=0.05,
+        shift=4,
+        mirror=True,
+        turn=True,
+        normalise=True,
+        dropout=(("flatten", 0.5),),
+    ),
+    "newsgroups": Recipe(
+        epochs=8,
+        batch=64,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        smoothing=0.1,
+        forget=0.2,
+        normalise=True,
+        dropout=(("embedding", 0.2), ("flatten", 0.5)),
+        window=256,
+        word_vectors=0.3,
     ),
 }
 

@@ -13,10 +13,11 @@ NORM, DROPOUT = "_scaffold_norm", "_scaffold_dropout"
 def scaffolded(network: nn.Sequential, recipe: Recipe) -> nn.Sequential:
     """The network's own layers, and the recipe's: normalisation behind all with weights but the last; dropout."""
     weighted = [name for name, layer in network.named_children() if isinstance(layer, _WITH_NORM)]
+    pooling = [name for name, layer in network.named_children() if isinstance(layer, nn.MaxPool1d)]
     dropout = dict(recipe.dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in network.named_children():
-        layers[name] = layer
+        layers[name] = nn.AdaptiveMaxPool1d(1) if recipe.window and name in pooling[-1:] else layer
         if recipe.normalise and name in weighted[:-1]:
             layers[name + NORM] = _norm(layer)
         if name in dropout:
@@ -24,18 +25,13 @@ def scaffolded(network: nn.Sequential, recipe: Recipe) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-def folded(network: nn.Sequential) -> nn.Sequential:
-    """A network without its scaffold that computes the same in eval mode: normalisations go into the weights."""
-    children = dict(network.eval().named_children())
+def folded(trained: nn.Sequential, network: nn.Sequential) -> nn.Sequential:
+    """The network that `trained` is the scaffold of, in eval mode, its normalisations gone into the weights."""
+    scaffold = dict(trained.eval().named_children())
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, layer in children.items():
-        if name.endswith((NORM, DROPOUT)):
-            continue
-        norm = children.get(name + NORM)
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-            layers[name] = _fused(layer, norm)
-        else:
-            layers[name] = layer
+    for name, layer in network.eval().named_children():
+        norm = scaffold.get(name + NORM)
+        layers[name] = _fused(layer, norm) if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) else layer
     return nn.Sequential(layers)
 
 

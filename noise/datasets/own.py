@@ -107,12 +107,13 @@ def _items(given: Any, origin: str) -> tuple[Any, ...]:
     rows: list[tuple[Any, ...]] = []
     for index in range(len(given)):
         try:
-            item = tuple(given[index])
+            item = given[index]
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0]
             raise DataError(f"{origin}: item {index} failed with {type(error).__name__}: {reason[:120]}") from error
-        if len(item) not in (2, 3) or (rows and len(item) != len(rows[0])):
-            raise DataError(f"{origin}: item {index} has {len(item)} parts, expected (input, label) in every item")
+        if not isinstance(item, tuple | list) or len(item) != (len(rows[0]) if rows else min(max(len(item), 2), 3)):
+            kind = f"{len(item)} parts" if isinstance(item, tuple | list) else type(item).__name__
+            raise DataError(f"{origin}: item {index} is {kind}, expected (input, label) in every item")
         rows.append(tuple(part if isinstance(part, Mapping) else _array(part, origin) for part in item))
     if not rows:
         raise DataError(f"{origin}: a data set without items, expected {FEWEST_ROWS} or more")
