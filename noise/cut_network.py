@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import fx
+from torch.nn import functional
 
 from noise.accuracy import compare
 from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, rows_kept
@@ -238,6 +239,18 @@ class CutNetwork:
             power += sum(float(np.square(one).sum()) for one in part.tensors)
         found = compare(np.concatenate(clean), np.concatenate(noisy, axis=1), np.concatenate(labels))
         return found, variance / power
+
+    def divergence(self, noise: Mechanism, on: Activations, *, random: Randomness) -> float:
+        """Mean Kullback-Leibler divergence of the noisy answer from the clean one, nats."""
+        total = 0.0
+        for part in on:
+            pairs = zip(noise.carried(part.tensors), noise.draw(len(part), random), strict=True)
+            sent = [torch.from_numpy(one + more) for one, more in pairs]
+            with torch.inference_mode():
+                noisy = self.logits(sent, part.beside).log_softmax(1)
+            clean = torch.from_numpy(part.logits).log_softmax(1)
+            total += float(functional.kl_div(noisy, clean, log_target=True, reduction="sum"))
+        return total / len(on)
 
     def _crossed(self, noisy: Array) -> Array:
         """What the cloud gets of a tensor [rows, n]: as it was sent, and back in float32."""

@@ -5,8 +5,9 @@
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_learning import GaussianSchedule, Learner
 from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap, LearnedNormal, LowRankFactor
 from noise.mechanism import GaussianMechanism
+from noise.randomness import SeededRandom
 from noise.task import Found, Task, TradeOff
 from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_form, takes_tokens
 from profiles.errors import InfeasibleError
@@ -30,6 +32,10 @@ from profiles.errors import InfeasibleError
 EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 #: Rows that the bound is computed from while noise is chosen, and elements of them at most.
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
+#: A channel starts from this one: what is learned moves on from there.
+STARTING_EPSILONS = (0.03,)
+#: Elements of the rows on which divergence and bound are balanced.
+BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
 CURVE, CURVE_SHARE = (1 / 6, 1 / 3, 2 / 3, 1.0, 2.0, 4.0), 3
 #: While ε is looked for, gains need not be exact.
@@ -47,12 +53,11 @@ class _Settled:
 
 def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget."""
-    settled = _best_inverse(task, _sensitivities(task))
-    whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
-    if not whole:
+    settled = _best_inverse(task, EPSILONS)
+    if not _all_dense(task):
         points = _scaled_points(task, settled.noise) if curve else ()
         return _found(task, settled, schedule, 0, points)
-    work = _Work(task, lambda: _covariances(task, settled.noise), schedule, "covariance")
+    work = _Work(task, settled.noise, lambda: _covariances(task, settled.noise), schedule, "covariance")
     learned = work.settled()
     if learned is None or (learned.nats > settled.nats and task.private is None):
         learned = settled
@@ -61,28 +66,33 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
 
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
-    whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
-    sensitivity = {} if whole else _sensitivities(task)
-    work = _Work(task, lambda: _channels(task, sensitivity), schedule, "channel")
-    settled = work.settled()
-    if settled is None:  # without a map the loss goes to nothing with the noise
-        additive = _best_inverse(task, sensitivity or _sensitivities(task))
-        settled = replace(additive, noise=_unmapped(task, additive.noise))
+    start = _isotropic(task) if _all_dense(task) else _best_inverse(task, STARTING_EPSILONS)
+    work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
+    # Without a map the loss goes to nothing with the noise.
+    settled = work.settled() or replace(start, noise=_unmapped(task, start.noise))
     return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
+
+
+def _all_dense(task: Task) -> bool:
+    return all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
+
+
+def _low_rank(noise: GaussianMechanism) -> list[LowRankNormal]:
+    assert isinstance(noise, GaussianNoise)
+    return [one for one in noise.normals.values() if isinstance(one, LowRankNormal)]
 
 
 def _covariances(task: Task, start: GaussianMechanism) -> list[Learnable]:
     """Whole covariances alone."""
-    pairs = zip(spread(task.train), _factors(start), strict=True)
-    return [Learnable(DenseFactor(one, factor), None) for one, factor in pairs]
+    pairs = zip(spread(task.train), _low_rank(start), strict=True)
+    return [Learnable(DenseFactor(one, normal), None) for one, normal in pairs]
 
 
-def _channels(task: Task, sensitivity: Mapping[str, Sensitivity]) -> list[Learnable]:
+def _channels(task: Task, start: GaussianMechanism) -> list[Learnable]:
     """Maps that start as the identity, and noise."""
     made = []
-    for (node, shape), one in zip(task.cut.shapes.items(), spread(task.train), strict=True):
-        normal: LearnedNormal
-        normal = DenseFactor(one) if len(one) <= DENSE_ELEMENTS else LowRankFactor(one, sensitivity[node])
+    for (node, shape), one, first in zip(task.cut.shapes.items(), spread(task.train), _low_rank(start), strict=True):
+        normal: LearnedNormal = DenseFactor(one, first) if len(one) <= DENSE_ELEMENTS else LowRankFactor(first)
         made.append(Learnable(normal, LearnedMap(one, shape, _form(task, node))))
     return made
 
@@ -106,6 +116,7 @@ class _Work:
     """Learning of one form of noise, at the budget and beside it."""
 
     task: Task
+    start: GaussianMechanism
     learnables: Callable[[], Sequence[Learnable]]
     schedule: GaussianSchedule
     stage: str
@@ -133,8 +144,12 @@ class _Work:
                 points.append(_trade_off(self.task, found.noise))
         return tuple(points)
 
+    @cached_property
+    def _beta(self) -> float:
+        return _balance(self.task, self.start)
+
     def _run(self, learnables: Sequence[Learnable], points: float, schedule: GaussianSchedule, name: str) -> Learner:
-        learner = Learner(self.task, learnables, schedule, name=name)
+        learner = Learner(self.task, learnables, schedule, name=name, beta=self._beta)
         learner.take_up()
         learner.run(points=points)
         learner.keep()
@@ -153,11 +168,31 @@ def _trade_off(task: Task, noise: GaussianMechanism) -> TradeOff:
     return TradeOff(accuracy.loss_points, snr_inverse, _nats(task, noise) / math.log(2))
 
 
-def _best_inverse(task: Task, sensitivity: dict[str, Sensitivity]) -> _Settled:
+def _isotropic(task: Task) -> _Settled:
+    """Noise that is equally strong in every element's own spread. Raises InfeasibleError."""
+    normals = {}
+    for node, one in zip(task.cut.shapes, spread(task.train), strict=True):
+        none = np.zeros((len(one), 0), dtype=np.float32)
+        normals[node] = LowRankNormal(one.numpy(), none, none[0])
+    found = calibrated(task, GaussianNoise(normals), precision=COARSE)
+    if found.noise is None:
+        raise _infeasible(task, found.needed)
+    return _Settled(found.noise, {"gain": found.gain}, math.nan)
+
+
+def _infeasible(task: Task, needed: float) -> InfeasibleError:
+    return InfeasibleError(
+        f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {needed:.2f}; "
+        "raise --budget to that or cut elsewhere"
+    )
+
+
+def _best_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
     """The inverse Fisher form at the ε with the smallest bound. Raises InfeasibleError."""
+    sensitivity = _sensitivities(task)
     best: _Settled | None = None
     needed = math.inf
-    for epsilon in EPSILONS:
+    for epsilon in epsilons:
         noise = inverse_fisher(sensitivity, epsilon=epsilon)
         level = math.sqrt(task.train.power / task.cut.elements)  # of the activation's own size
         found = calibrated(task, noise.scaled(level * math.sqrt(epsilon)), precision=COARSE)
@@ -169,10 +204,7 @@ def _best_inverse(task: Task, sensitivity: dict[str, Sensitivity]) -> _Settled:
             break  # the bound has one valley in ε
         best = _Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
     if best is None:
-        raise InfeasibleError(
-            f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {needed:.2f}; "
-            "raise --budget to that or cut elsewhere"
-        )
+        raise _infeasible(task, needed)
     final = calibrated(task, best.noise)
     return best if final.noise is None else replace(best, noise=final.noise, nats=_nats(task, final.noise))
 
@@ -194,15 +226,17 @@ def _sensitivities(task: Task) -> dict[str, Sensitivity]:
     }
 
 
-def _factors(noise: GaussianMechanism) -> list[torch.Tensor]:
-    """Lower triangular factors of a noise's covariances."""
-    assert isinstance(noise, GaussianNoise)
-    factors = []
-    for one in noise.normals.values():
-        assert isinstance(one, LowRankNormal)
-        root = np.diag(one.scale) @ (np.eye(one.elements) - (one.basis * one.shrink) @ one.basis.T)
-        factors.append(torch.from_numpy(np.linalg.cholesky(root @ root.T).astype(np.float32)))
-    return factors
+def _balance(task: Task, noise: GaussianMechanism) -> float:
+    """β at which the noise's own strength is just right: there divergence grows with the strength as fast as
+    β · bound falls."""
+    step = 1.1
+    rows = task.train.take(slice(0, min(len(task.train), max(64, BALANCE_ELEMENTS // task.train.elements))))
+    slopes = []
+    for gain in (1 / step, step):
+        one = noise.scaled(gain)
+        slopes.append((task.cut.divergence(one, rows, random=SeededRandom(task.seed, 5)), _nats(task, one)))
+    (less, high), (more, low) = slopes
+    return max(more - less, 1e-9) / max(high - low, 1e-9)
 
 
 def _nats(task: Task, noise: GaussianMechanism) -> float:

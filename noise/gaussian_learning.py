@@ -5,7 +5,9 @@
 Divergence is that of the clean network's own output from the noisy one's, so no labels are needed: cross-entropy
 against labels overfits on harder data. The bound that is minimised is the one that is proven (`noise.audit`). β is
 steered while learning goes on: it rises as long as the loss of accuracy on held-out rows is below the budget, so one
-run ends where the budget is used up. A gain on the noise, found by bisection, settles the rest.
+run ends where the budget is used up. It starts where divergence and bound balance for the noise that learning starts
+from, whose gain the budget has set: from far off, what is steered would run away before it is heard. A gain on the
+noise, found by bisection, settles the rest.
 """
 
 import math
@@ -30,12 +32,18 @@ from profiles.errors import NoiseError
 Array = NDArray[Any]
 
 
+#: Up to so many elements the bound's gradient is renewed at every step, beyond at every so many-fold step.
+FREE_ELEMENTS = 150
+
+
 @dataclass(frozen=True)
 class Steering:
-    """How β follows the budget: every so many steps by exp(rate · 2 (budget − loss) / budget), at most twofold."""
+    """How β follows the budget: every so many steps by exp(rate · (budget − loss) / budget), the exponent held to
+    ± rate, and β to a factor of its start. memory: of the loss's running mean."""
 
-    first: float = 1e-2
-    rate: float = 0.08
+    rate: float = 0.16
+    least: float = 1 / 20
+    most: float = 50.0
     every: int = 20
     memory: float = 0.7
 
@@ -54,15 +62,21 @@ class GaussianSchedule:
 class Learner:
     """One run of learning; its state can be kept and taken up again."""
 
-    def __init__(self, task: Task, learnables: Sequence[Learnable], schedule: GaussianSchedule, *, name: str) -> None:
-        """name: of the stage, which is what the random numbers of a step depend on, with the seed and the step."""
+    def __init__(
+        self, task: Task, learnables: Sequence[Learnable], schedule: GaussianSchedule, *, name: str, beta: float
+    ) -> None:
+        """name: of the stage, which is what the random numbers of a step depend on, with the seed and the step. beta:
+        what it starts from."""
         self.task, self.learnables, self.schedule, self.name = task, learnables, schedule, name
         groups = [group for one in learnables for group in one.groups()]
         self._adam = torch.optim.Adam(groups)
         self._rates = [float(group["lr"]) for group in self._adam.param_groups]
         self._roots = covariance_root(task.train)
         self._separation: Separation | None = separation_roots(task) if task.private is not None else None
-        self._beta, self._loss, self._step = schedule.steering.first, math.nan, 0
+        self._first, self._beta, self._loss, self._step = beta, beta, math.nan, 0
+        self._bound_every = math.ceil(task.cut.elements / FREE_ELEMENTS)
+        self._bound_gradients: list[torch.Tensor] = []
+        self._bound_value = math.nan
 
     def run(self, *, points: float | None = None) -> None:
         """All steps that are left, towards a budget in points (default: the task's).
@@ -113,27 +127,41 @@ class Learner:
         logits = self._noisy_logits(part, random)
         clean = torch.from_numpy(part.logits).log_softmax(1)
         divergence = functional.kl_div(logits.log_softmax(1), clean, log_target=True, reduction="batchmean")
-        bound = self._bound()
-        loss = divergence + self._beta * bound
-        if self._separation is not None:
-            loss = loss + self.task.gamma * self._beta * self._separation(self.learnables)
-        if not bool(torch.isfinite(loss)):
+        if self._step % self._bound_every == 0 or not self._bound_gradients:
+            self._renew_bound()
+        if not (bool(torch.isfinite(divergence)) and math.isfinite(self._bound_value)):
             raise NoiseError(
                 f"learning gave NaN or infinity at step {self._step} ({self.name}, beta {self._beta:.3g}, "
                 f"gamma {self.task.gamma:g}); learn with fewer --steps, or check the data for extreme values"
             )
         self._adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        parameters = [one for group in self._adam.param_groups for one in group["params"]]
+        divergence.backward()  # type: ignore[no-untyped-call]
+        parameters = self._parameters()
+        for parameter, gradient in zip(parameters, self._bound_gradients, strict=True):
+            more = self._beta * gradient
+            parameter.grad = more if parameter.grad is None else parameter.grad + more
         torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
         self._adam.step()
         self._step += 1
         if self.task.log.wanted:
-            self._watch(float(divergence.detach()), float(bound.detach()), part)
+            self._watch(float(divergence.detach()), self._bound_value, part)
 
-    def _bound(self) -> torch.Tensor:
-        """½ log det(I + Σn^-½ W Σa Wᵀ Σn^-½), from the smaller side: the rows of a root of Σa."""
-        return half_log_det([one.whitened_root(root) for one, root in zip(self.learnables, self._roots, strict=True)])
+    def _renew_bound(self) -> None:
+        """½ log det(I + Σn^-½ W Σa Wᵀ Σn^-½), from the side of a root's rows, with what hides the private label.
+
+        Its gradient serves for some steps: it changes slowly, and for many elements it is the dearest part of a step.
+        """
+        bound = half_log_det(
+            [one.whitened_root(root) for one, root in zip(self.learnables, self._roots, strict=True)]
+        )
+        self._bound_value = float(bound.detach())
+        if self._separation is not None:
+            bound = bound + self.task.gamma * self._separation(self.learnables)
+        found = torch.autograd.grad(bound, self._parameters(), allow_unused=True)
+        self._bound_gradients = [
+            torch.zeros_like(one) if gradient is None else gradient
+            for one, gradient in zip(self._parameters(), found, strict=True)
+        ]
 
     def _steer(self, target: float) -> None:
         steering, holdout = self.schedule.steering, self.task.holdout
@@ -146,7 +174,8 @@ class Learner:
         kept = steering.memory
         self._loss = now if math.isnan(self._loss) else kept * self._loss + (1 - kept) * now
         error = min(1.0, max(-1.0, (target - self._loss) / target))
-        self._beta *= math.exp(2 * steering.rate * error)
+        beta = self._beta * math.exp(steering.rate * error)
+        self._beta = min(steering.most * self._first, max(steering.least * self._first, beta))
 
     def _watch(self, divergence: float, bound: float, part: Activations) -> None:
         with torch.no_grad():
@@ -178,7 +207,10 @@ class Learner:
             state = self._adam.state[parameter]
             arrays[f"{index}.mean"] = state["exp_avg"].numpy()
             arrays[f"{index}.square"] = state["exp_avg_sq"].numpy()
-        self.task.checkpoint.put(self.name, arrays, step=self._step, beta=self._beta, loss=repr(self._loss))
+            if self._bound_gradients:
+                arrays[f"{index}.bound"] = self._bound_gradients[index].numpy()
+        facts = {"beta": self._beta, "loss": repr(self._loss), "bound": repr(self._bound_value)}
+        self.task.checkpoint.put(self.name, arrays, step=self._step, **facts)
 
     def take_up(self) -> None:
         """The state that was kept under this name, where there is one."""
@@ -187,6 +219,10 @@ class Learner:
             return
         arrays, facts = found
         self._step, self._beta, self._loss = int(facts["step"]), float(facts["beta"]), float(facts["loss"])
+        self._bound_value = float(facts["bound"])
+        count = len(self._parameters())
+        if "0.bound" in arrays:
+            self._bound_gradients = [torch.from_numpy(arrays[f"{index}.bound"].copy()) for index in range(count)]
         for index, parameter in enumerate(self._parameters()):
             with torch.no_grad():
                 parameter.copy_(torch.from_numpy(arrays[f"{index}"]))

@@ -11,17 +11,14 @@ import torch
 from torch import nn
 
 from noise.channel import DenseMap, LinearMap, PointwiseMap
-from noise.fisher import Sensitivity
 from noise.gaussian import DenseNormal, LowRankNormal, Normal
 from planner.noise_cost import DENSE_ELEMENTS, MapForm
 
 Group = dict[str, object]
 #: Adam's rate for parameters that act alone, and for the n² of a matrix together: those add up over a row.
 RATE, MATRIX_RATE = 1e-2, 0.6
-#: A new noise starts at this share of the tensor's spread.
-START, FLOOR = 0.5, 0.05
-#: ε of the inverse Fisher form that noise of low rank starts from.
-EPSILON = 0.03
+#: A spread is never below this share of the tensor's root mean square.
+FLOOR = 0.05
 
 
 class LearnedNormal(Protocol):
@@ -45,12 +42,12 @@ class LearnedNormal(Protocol):
 class DenseFactor(nn.Module):
     """L = D (strictly lower + diag(exp(log diagonal))), D the tensor's spread [n]."""
 
-    def __init__(self, spread: torch.Tensor, start: torch.Tensor | None = None) -> None:
-        """start: a lower triangular factor to start from."""
+    def __init__(self, spread: torch.Tensor, start: LowRankNormal) -> None:
         super().__init__()
         self.unit: torch.Tensor
         self.register_buffer("unit", spread)
-        relative = torch.diag(torch.full_like(spread, START)) if start is None else start / spread[:, None]
+        root = np.diag(start.scale) @ (np.eye(start.elements) - (start.basis * start.shrink) @ start.basis.T)
+        relative = torch.from_numpy(np.linalg.cholesky(root @ root.T).astype(np.float32)) / spread[:, None]
         self.lower = nn.Parameter(torch.tril(relative, -1))
         self.log_diagonal = nn.Parameter(relative.diagonal().log())
 
@@ -76,13 +73,11 @@ class DenseFactor(nn.Module):
 class LowRankFactor(nn.Module):
     """D (z − U (w ⊙ Uᵀ z)), U fixed: the directions that the answer depends on; learned are D and 1 − w = exp(θ)."""
 
-    def __init__(self, spread: torch.Tensor, sensitivity: Sensitivity) -> None:
+    def __init__(self, start: LowRankNormal) -> None:
         super().__init__()
-        start = sensitivity.inverse(epsilon=EPSILON)
         self.basis: torch.Tensor
         self.register_buffer("basis", torch.from_numpy(start.basis))
-        level = float(spread.square().mean().sqrt())
-        self.log_scale = nn.Parameter(torch.full((len(spread),), float(np.log(START * level))))
+        self.log_scale = nn.Parameter(torch.from_numpy(start.scale).log())
         self.log_kept = nn.Parameter(torch.log1p(-torch.from_numpy(start.shrink)))
 
     def noise(self, z: torch.Tensor) -> torch.Tensor:
