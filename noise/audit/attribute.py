@@ -41,10 +41,10 @@ def train_attribute_classifier(
     rows, validation = training.split_rows(len(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = training.perceptron(observe(rows), int(targets.max()) + 1, strength)
+        network = training.perceptron(observe(rows[: training.ROWS]), int(targets.max()) + 1, strength)
 
         def score() -> float:
-            found = training.apply(network, observe(validation)).argmax(dim=1)
+            found = training.apply_fresh(network, observe, validation).argmax(dim=1)
             return 100 * float((found == targets[validation]).double().mean())
 
         done = training.train(

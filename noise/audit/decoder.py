@@ -46,12 +46,12 @@ def train_decoder(observe: Observe, images: NDArray[Any], *, seed: int, strength
     rows, validation = training.split_rows(len(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = training.perceptron(observe(rows), targets.shape[1], strength)
+        network = training.perceptron(observe(rows[: training.ROWS]), targets.shape[1], strength)
         if float(targets.min()) >= 0 and float(targets.max()) <= 1:
             network.append(nn.Sigmoid())
 
         def score() -> float:
-            found = training.apply(network, observe(validation))
+            found = training.apply_fresh(network, observe, validation)
             error = (found - targets[validation]).square().mean(dim=1)
             return -10 * float(error.log10().mean())
 

@@ -135,4 +135,4 @@ def _kth_distance(queries: Tensor, among: Tensor, k: int, *, itself: bool) -> Te
 
 def _side_by_side(inputs: NDArray[Any], observed: NDArray[Any]) -> NDArray[Any]:
     rows = len(inputs)
-    return np.concatenate([inputs.reshape(rows, -1), observed.reshape(rows, -1)], axis=1, dtype=np.float64)
+    return np.concatenate([inputs.reshape(rows, -1), observed.reshape(rows, -1)], axis=1)
