@@ -11,7 +11,7 @@ from torch.nn import functional
 from noise.audit import training
 from noise.audit.training import Observe, Strength, Training
 
-CLASSIFIER = Strength(width=256, hidden_layers=2, epochs=8, batch=256, learning_rate=2e-3, least_gain=0.2)
+CLASSIFIER = Strength(width=256, hidden_layers=2, epochs=8, batch=256, learning_rate=8e-3, least_gain=0.2)
 
 
 @dataclass(frozen=True)
