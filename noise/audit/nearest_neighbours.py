@@ -3,8 +3,9 @@
 For comparison with the paper alone, never for choosing noise. It misranks: distances in hundreds of dimensions tell
 little of a density, so it calls some tensors private from which a decoder still reads the picture; it does not see
 a translation, so one fixed noise tensor leaves it as it was; and it moves with the scale of either side, as both
-enter one Euclidean distance. On LeNet's 120 elements under Gaussian noise it says 50 nats where no more than 31 are
-possible, by the noise's proven bound; images three times as bright make it 129. Values of different k, samples, dimensions or scaling are not comparable.
+enter one Euclidean distance. On LeNet's 120 elements under Gaussian noise it says 50 nats where the noise's proven
+bound is 31, and 129 for images three times as bright. Values of different k, samples, dimensions or scaling are not
+comparable.
 """
 
 import math
