@@ -39,7 +39,7 @@ def train_attribute_classifier(
 
     observe: as `train_decoder` takes it.
     """
-    targets = torch.from_numpy(labels)
+    targets = torch.from_numpy(labels).long()
     rows, validation = training.split_rows(len(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

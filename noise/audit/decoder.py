@@ -46,7 +46,7 @@ def train_decoder(observe: Observe, images: NDArray[Any], *, seed: int, strength
     observe: row indices → what crosses for these images, with fresh noise at every call. If it draws from torch's
     global generator, the seed repeats its draws too.
     """
-    targets = torch.from_numpy(images).flatten(1)
+    targets = torch.from_numpy(images).float().flatten(1)
     rows, validation = training.split_rows(len(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
