@@ -16,7 +16,11 @@ from noise.audit import training
 from noise.audit.image_quality import ImageQuality, quality
 from noise.audit.training import Observe, Strength, Training
 
-DECODER = Strength(width=800, hidden_layers=2, epochs=16, batch=256, learning_rate=2e-3)
+#: Measured on LeNet's 120 elements (mnist, a minute of one thread): clean tensors 21.6 dB and SSIM .90; under
+#: Gaussian noise of one scale at 1.5 points 17.23 and .726. Weaker attacks flatter the noise: two layers of
+#: 512 without normalisation at a rate of 2e-3 said 19.9 and 16.67 in half the time, and 16.9 under the noise at
+#: twice that rate.
+DECODER = Strength(width=800, hidden_layers=3, epochs=8, batch=256, learning_rate=8e-3)
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,16 @@ def train_decoder(observe: Observe, images: NDArray[Any], *, seed: int, strength
     observe: row indices → what crosses for these images, with fresh noise at every call. If it draws from torch's
     global generator, the seed repeats its draws too.
     """
-    targets = torch.from_numpy(images).flatten(1)
+    targets = torch.from_numpy(images).float().flatten(1)
     rows, validation = training.split_rows(len(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = training.perceptron(observe(rows), targets.shape[1], strength)
+        network = training.perceptron(observe(rows[: training.ROWS]), targets.shape[1], strength)
         if float(targets.min()) >= 0 and float(targets.max()) <= 1:
             network.append(nn.Sigmoid())
 
         def score() -> float:
-            found = training.apply(network, observe(validation))
+            found = training.apply_fresh(network, observe, validation)
             error = (found - targets[validation]).square().mean(dim=1)
             return -10 * float(error.log10().mean())
 

@@ -3,7 +3,9 @@
 For comparison with the paper alone, never for choosing noise. It misranks: distances in hundreds of dimensions tell
 little of a density, so it calls some tensors private from which a decoder still reads the picture; it does not see
 a translation, so one fixed noise tensor leaves it as it was; and it moves with the scale of either side, as both
-enter one Euclidean distance. Values of different k, samples, dimensions or scaling are not comparable.
+enter one Euclidean distance. On LeNet's 120 elements under Gaussian noise it says 50 nats where the noise's proven
+bound is 31, and 129 for images three times as bright. Values of different k, samples, dimensions or scaling are not
+comparable.
 """
 
 import math
@@ -135,4 +137,4 @@ def _kth_distance(queries: Tensor, among: Tensor, k: int, *, itself: bool) -> Te
 
 def _side_by_side(inputs: NDArray[Any], observed: NDArray[Any]) -> NDArray[Any]:
     rows = len(inputs)
-    return np.concatenate([inputs.reshape(rows, -1), observed.reshape(rows, -1)], axis=1, dtype=np.float64)
+    return np.concatenate([inputs.reshape(rows, -1), observed.reshape(rows, -1)], axis=1)

@@ -26,6 +26,13 @@ def test_without_noise_it_reads_the_label_and_a_fixed_tensor_hides_nothing(known
         assert reader.accuracy_percent(unseen.tensors + fixed, unseen.attribute) > 97
 
 
+def test_labels_may_be_truth_values(known: Blobs) -> None:
+    reader = train_attribute_classifier(
+        lambda rows: known.tensors[rows], known.attribute.astype(bool), seed=0, strength=SMALL
+    )
+    assert reader.accuracy_percent(known.tensors, known.attribute.astype(bool)) > 97
+
+
 def test_noise_without_end_leaves_a_guess(known: Blobs, unseen: Blobs) -> None:
     reader = train_attribute_classifier(under_noise(known.tensors, 1e6), known.attribute, seed=0, strength=SMALL)
     observed = under_noise(unseen.tensors, 1e6)(torch.arange(1000))

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from noise.audit.floors import attribute_from_label_percent, class_mean_image, mean_image
 from noise.datasets.records import Dataset
 from profiles.errors import DataError
 
 
-def flat(*values: float) -> np.ndarray:
+def flat(*values: float) -> NDArray[np.float32]:
     """Images of one grey each [rows, 1, 12, 12]."""
     return np.broadcast_to(np.array(values, dtype=np.float32)[:, None, None, None], (len(values), 1, 12, 12)).copy()
 
@@ -42,6 +43,26 @@ def test_an_attribute_that_is_the_label_cannot_be_hidden() -> None:
 def test_a_class_never_seen_is_refused() -> None:
     with pytest.raises(DataError, match="class 3 is in the test data alone"):
         class_mean_image(flat(0.1, 0.2), np.array([0, 1]), flat(0.5), np.array([3]))
+
+
+def slant(images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Second mixed central moment μ₁₁ of each image [rows, 1, h, w], its pixels' sum taken as 1."""
+    mass = images[:, 0] / images.sum(axis=(1, 2, 3))[:, None, None]
+    row, column = np.indices(images.shape[2:])
+    down, across = ((mass * axis).sum(axis=(1, 2))[:, None, None] for axis in (row, column))
+    moment: NDArray[np.float64] = (mass * (row - down) * (column - across)).sum(axis=(1, 2))
+    return moment
+
+
+def test_the_slant_of_a_digit_is_hardly_told_by_its_class(mnist: Dataset) -> None:
+    train, test = slant(mnist.train.inputs), slant(mnist.test.inputs)
+    found = attribute_from_label_percent(
+        known_labels=mnist.train.labels,
+        known_attribute=(train > np.median(train)).astype(np.int64),
+        labels=mnist.test.labels,
+        attribute=(test > np.median(train)).astype(np.int64),
+    )
+    assert found == pytest.approx(62.4, abs=0.1)
 
 
 def test_the_floors_of_the_digits(mnist: Dataset) -> None:

@@ -39,8 +39,8 @@ def test_divergence_is_the_formula(k: int) -> None:
 
 def test_divergence_of_two_gaussians() -> None:
     random = np.random.default_rng(2)
-    found, _ = divergence(random.standard_normal((8000, 1)), random.normal(1, 2, (8000, 1)))
-    assert found == pytest.approx(math.log(2) + (1 + 1) / 8 - 0.5, abs=0.03)
+    found, _ = divergence(random.standard_normal((5000, 1)), random.normal(1, 2, (5000, 1)))
+    assert found == pytest.approx(math.log(2) + (1 + 1) / 8 - 0.5, abs=0.04)
 
 
 @pytest.mark.parametrize("correlation", [0.6, 0.9, 0.99])
