@@ -26,9 +26,9 @@ def compare(clean: NDArray[Any] | None, noisy: NDArray[Any], labels: NDArray[Any
     return Accuracy(100 * float(right_clean.mean()), after, loss, (loss - margin, loss + margin), count)
 
 
-def accuracy_rows(found: Accuracy) -> list[tuple[str, str]]:
-    """An accuracy in words, as every table shows it."""
-    rows = [("accuracy with fresh noise", f"{found.noisy:.2f} %")]
+def accuracy_rows(found: Accuracy, *, draw: str = "fresh") -> list[tuple[str, str]]:
+    """An accuracy in words, as every table shows it. draw: how the noise was drawn."""
+    rows = [(f"accuracy with {draw} noise", f"{found.noisy:.2f} %")]
     if found.clean is not None:
         rows.insert(0, ("accuracy without noise", f"{found.clean:.2f} %"))
     if found.loss_points is not None and found.interval_points is not None:

@@ -5,6 +5,7 @@ to every one that takes noise; where the noise is not for just these, no `EdgeHa
 identical bytes again, since two draws for one input would average out.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class EdgeHalf:
         drawing = self._sampler.begin(inputs)
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
-        sent, parameters = self._noisy(tensors, drawing.result(), rows)
+        sent, parameters = self._noisy(tensors, drawing.take(), rows)
         exchange = self._client.infer(sent, parameters=parameters, awaiting=lambda: self._sampler.ahead(rows))
         outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
@@ -164,11 +165,12 @@ def _require_hidden(name: str, known: Array, noisy: Array) -> None:
     same = noisy == known
     # Hardly ever is there one: only then the counts are made. Zeros apart: after a ReLU they are the most, and any
     # noise changes them.
-    if same.any() and (
-        2 * np.count_nonzero(same) > same.size or 2 * np.count_nonzero(same & (known != 0)) > np.count_nonzero(known)
+    if (unchanged := np.count_nonzero(same)) and (
+        2 * unchanged > same.size or 2 * np.count_nonzero(same & (known != 0)) > np.count_nonzero(known)
     ):
         raise NoiseError(
             f"{name}: the noise is too weak to change it, nothing was sent; learn noise for this network"
         )
-    if not np.isfinite(noisy).all():
+    # One pass that writes nothing; squares may overflow where the numbers do not.
+    if not (math.isfinite(np.vdot(noisy, noisy)) or np.isfinite(noisy).all()):
         raise NoiseError(f"{name}: with its noise it is no finite number, nothing was sent; check inputs and noise")

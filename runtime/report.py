@@ -25,7 +25,7 @@ def show(terminal: Terminal, run: RunRecord) -> None:
 
 
 def _accuracy(run: RunRecord) -> list[Row]:
-    return [Row((label, "", value, "")) for label, value in accuracy_rows(run.accuracy)]
+    return [Row((label, "", value, "")) for label, value in accuracy_rows(run.accuracy, draw=run.draw)]
 
 
 def _bytes(run: RunRecord) -> list[Row]:

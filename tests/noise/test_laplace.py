@@ -49,7 +49,7 @@ def test_every_draw_is_another_and_every_distribution_is_taken() -> None:
     learned = np.random.default_rng(0).normal(size=(4, 30)) + np.array([[0.0], [100.0], [200.0], [300.0]])
     noise = LaplaceNoise({"a": laplace.ordered(learned)})
     (drawn,) = noise.draw(200, SystemRandom())
-    assert len(np.unique(drawn[:, 0])) == 200
+    assert len(np.unique(drawn, axis=0)) == 200
     assert set(np.rint(np.median(drawn, axis=1) / 100).astype(int)) == {0, 1, 2, 3}
 
 
@@ -71,3 +71,64 @@ def test_the_fit_gate_takes_laplace_and_refuses_two_peaks(elements: int) -> None
     )
     assert (laplace.fit_error(good, *laplace.fit(good)) <= threshold).mean() >= 0.9
     assert (laplace.fit_error(bad, *laplace.fit(bad)) <= threshold).mean() == 0
+
+
+def by_sorting(rows: int, elements: int, random: SeededRandom) -> np.ndarray:
+    """The slow exact way to what `descending` draws."""
+    return -np.sort(-laplace.quantile(random.uniform((rows, elements))), axis=1)
+
+
+@pytest.mark.parametrize("elements", [1, 2, 3, 7, 120])
+def test_spacings_are_distributed_as_sorted_samples(elements: int) -> None:
+    spaced = laplace.descending(20_000, elements, SeededRandom(5))
+    exact = by_sorting(20_000, elements, SeededRandom(6))
+    assert (np.diff(spaced, axis=1) <= 0).all()
+    # 20,000 against 20,000: order statistics shifted by 3 % of their spread would be found.
+    for place in {0, elements // 4, elements // 2, elements - 1}:
+        assert scipy.stats.ks_2samp(spaced[:, place], exact[:, place]).pvalue > 1e-6
+    # They hang together as sorted samples do.
+    assert scipy.stats.ks_2samp(np.ptp(spaced, axis=1), np.ptp(exact, axis=1)).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("elements", [10, 9216])
+def test_the_extremes_are_those_of_the_theory(elements: int) -> None:
+    random = SystemRandom()
+    spaced = np.concatenate([laplace.descending(250, elements, random) for _ in range(8)])
+    # The largest of n: P(max ≤ x) = F(x)^n. Kolmogorov-Smirnov finds a distribution 5 % off.
+    for extreme in (spaced[:, 0], -spaced[:, -1]):
+        assert scipy.stats.kstest(scipy.stats.laplace.cdf(extreme) ** elements, "uniform").pvalue > 1e-6
+    assert np.square(spaced).mean() == pytest.approx(2, rel=0.1)
+
+
+def test_both_tails_are_exact_far_out() -> None:
+    class Steep(SeededRandom):
+        """One spacing at either end far smaller than all others."""
+
+        def exponential(self, shape: tuple[int, ...]) -> np.ndarray:
+            spacings = np.ones(shape)
+            spacings[:, 0], spacings[:, -1] = 1e-18, 1e-19
+            return spacings
+
+    values = laplace.descending(1, 9, Steep(0))[0]
+    # A uniform of 1 − 1e-19 would have been rounded to 1.
+    assert values[0] == pytest.approx(-np.log(2e-18 / 8))
+    assert values[-1] == pytest.approx(np.log(2e-19 / 8))
+    assert np.isfinite(values).all()
+
+
+def test_a_draw_is_the_same_however_many_rows_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = laplace.ordered(np.random.default_rng(0).normal(size=(3, 50)))
+    which = np.array([0, 2, 1, 1, 0])
+    monkeypatch.setattr(laplace, "CHUNK_ELEMENTS", 64)
+    one_by_one = kept.draw(which, SeededRandom(1))
+    monkeypatch.setattr(laplace, "CHUNK_ELEMENTS", 10**6)
+    assert one_by_one == pytest.approx(kept.draw(which, SeededRandom(1)), rel=1e-6)
+
+
+def test_a_large_tensor_is_drawn_in_order() -> None:
+    order = np.random.default_rng(0).permutation(802_816)
+    (drawn,) = LaplaceNoise({"a": OrderedLaplace(np.zeros(1), np.ones(1), order[None])}).draw(1, SystemRandom())
+    assert (np.diff(drawn[0, order]) <= 0).all()
+    assert drawn.std() == pytest.approx(np.sqrt(2), rel=0.02)
+    # Of n exponential tails the largest lies around ln n; it exceeds ln n + 20 once in 10^8.
+    assert 5 < drawn.max() < np.log(802_816) + 20
