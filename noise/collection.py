@@ -22,6 +22,8 @@ from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
 
 SCHEMA = "plan.noise/1"
+#: Indices packed at a time: whole bytes, and little memory.
+PACKED = 2**18
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -127,8 +129,9 @@ def pack_order(order: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Indices [d, n] at ⌈log2 n⌉ bits each, most significant first: 20 of n = 120 take 2,100 bytes."""
     bits = index_bits(order.shape[1])
     shifts = np.arange(bits - 1, -1, -1)
-    flat = (order.reshape(-1, 1) >> shifts) & 1
-    return np.packbits(flat.astype(np.uint8).reshape(-1))
+    flat = order.reshape(-1, 1)
+    parts = (flat[start : start + PACKED] >> shifts & 1 for start in range(0, len(flat), PACKED))
+    return np.concatenate([np.packbits(part.astype(np.uint8).reshape(-1)) for part in parts])
 
 
 def unpack_order(packed: NDArray[np.uint8], *, distributions: int, elements: int) -> NDArray[np.int64]:
@@ -137,9 +140,14 @@ def unpack_order(packed: NDArray[np.uint8], *, distributions: int, elements: int
     total = distributions * elements * bits
     if packed.dtype != np.uint8 or packed.ndim != 1 or len(packed) != -(-total // 8):
         raise ValueError("order")
-    flat = np.unpackbits(packed, count=total).reshape(-1, bits).astype(np.int64)
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int64)
-    return (flat @ weights).reshape(distributions, elements)
+    order = np.empty(distributions * elements, dtype=np.int64)
+    for start in range(0, len(order), PACKED):
+        count = min(PACKED, len(order) - start)
+        first = start * bits // 8
+        part = np.unpackbits(packed[first : first + PACKED * bits // 8], count=count * bits)
+        order[start : start + count] = part.reshape(-1, bits).astype(np.int64) @ weights
+    return order.reshape(distributions, elements)
 
 
 def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:

@@ -26,6 +26,9 @@ Array = NDArray[Any]
 
 #: What one step of learning may hold at most. Of large tensors fewer are learned at a time, then on fewer inputs.
 STEP_BYTES = 2**29
+#: Elements of a batch's crossing tensors at most, but LEAST_INPUTS inputs in any case: what large tensors are taught by
+#: a few inputs is as exact, as each of their elements moves little.
+BATCH_ELEMENTS, LEAST_INPUTS = 4_000_000, 8
 #: Forward pass, its gradient, and copies on the way.
 COPIES = 3
 
@@ -85,13 +88,14 @@ class Descent:
         cut = self.task.cut
         graph = cut.network.graph
         cloud = set(graph.by_id) - graph.with_needs(cut.halves.crossing)
-        inner = sum(graph.by_id[name].elements for name in cloud) // cut.network.batch
+        inner = int(sum(graph.by_id[name].elements for name in cloud)) // cut.network.batch
         return 4 * COPIES * (inner + cut.elements)
 
     @property
     def inputs(self) -> int:
         """Inputs in a batch: as asked, or as many as fit."""
-        return max(1, min(self.batch, STEP_BYTES // self._row_bytes))
+        small = max(LEAST_INPUTS, BATCH_ELEMENTS // self.task.cut.elements)
+        return max(1, min(self.batch, small, STEP_BYTES // self._row_bytes))
 
     @property
     def together(self) -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 #: A gain that leaves less of the budget than this unspent is good enough.
-SPENT = 0.9
+SPENT = 0.85
 #: What is aimed at, and how the loss is taken to grow with the gain where nothing better is known.
-AIM, POWER = 0.95, 2.5
+AIM, POWER = 0.92, 2.5
 
 
 def strongest(

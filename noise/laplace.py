@@ -19,8 +19,8 @@ Array = NDArray[Any]
 
 #: Bins of the histogram that judges a fit. Few, so that a tensor of a hundred elements fills them.
 BINS = 20
-#: Below this error a fit passes, however surely a large tensor could be told from a Laplace: usable tensors had 0.003,
-#: those whose samples lost tens of points 0.1.
+#: Below this error a fit passes, however surely a large tensor could be told from a Laplace: usable tensors had
+#: 0.003, those whose samples lost tens of points 0.1.
 USABLE = 0.003
 
 
@@ -64,7 +64,7 @@ class OrderedLaplace:
 
     @property
     def variance(self) -> float:
-        """σ² of what is drawn, over elements and distributions: in its order a sample's elements still are Laplace."""
+        """σ² of what is drawn, over elements and distributions; in their order too, samples are Laplace."""
         return float((2 * self.scale**2 + self.loc**2).mean() - self.loc.mean() ** 2)
 
 

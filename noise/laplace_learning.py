@@ -45,7 +45,7 @@ CURVE_POINTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 class Schedule:
     """How noise tensors are learned.
 
-    equation: the loss; None: 5 with private labels, else 4. alpha: of Equations 3 to 5, where Equation 11 has λ = 1/α.
+    equation: the loss; None: 5 with private labels, else 4. alpha: of Equations 3 to 5; Equation 11 has λ = 1 / α.
     learning_rate: Adam's, in units of the starting b. None: Table 2's for a network of the zoo (`starting_values`).
     spare: tensors learned for each that is kept, since some fail a gate. curve: learn the whole trade-off too.
     """
@@ -137,13 +137,18 @@ class _Learner:
     def holdout(self) -> SampledHoldout:
         return SampledHoldout(self.task)
 
+    @property
+    def warm_steps(self) -> int:
+        """For tensors that were learned at another scale already."""
+        return math.ceil(self.schedule.steps / 3)
+
     def search(self) -> list[_Round]:
         """Rounds until the gain is near 1. α falls where too few of the searchers can be sampled from."""
         multiple, alphas, start = FIRST, list(ladder(self.alpha)), None
         tensors = max(2, min(SEARCHERS, SEARCH_ELEMENTS // self.task.cut.elements))
         found: list[_Round] = []
         for number in range(ROUNDS):
-            steps = self.schedule.steps if start is None else math.ceil(self.schedule.steps / 3)
+            steps = self.schedule.steps if start is None else self.warm_steps
             run = Run(f"search-{number}", number, tensors, multiple, alphas[0], steps)
             learned = self.descent.run(run, start)
             self.task.progress(number + 1, ROUNDS + 2)
@@ -201,7 +206,7 @@ class _Learner:
         return None if gain is None else _Collected(best.scaled(gain), multiple, alpha, gain)
 
     def _best(self, multiple: float, alpha: float, number: int) -> tuple[LaplaceNoise, float]:
-        """The `count` tensors with the best sampled accuracy of those that a Laplace fits, and the α that made them."""
+        """Of those that a Laplace fits the `count` tensors with the best sampled accuracy, and their α."""
         tries = math.ceil(self.count * self.schedule.spare)
         for turn, lower in enumerate(one for one in ladder(self.alpha) if one <= alpha):
             run = Run(f"collect-{number + turn}", number + turn, tries, multiple, lower, self.schedule.steps)
@@ -252,7 +257,7 @@ class _Learner:
             if gain is None:
                 continue
             multiple, begun = multiple * gain, [np.float32(gain) * one for one in tensors]
-            run = Run(f"curve-{number}", 300 + number, len(begun[0]), multiple, start.alpha, self.schedule.steps // 3)
+            run = Run(f"curve-{number}", 300 + number, len(begun[0]), multiple, start.alpha, self.warm_steps)
             tensors = self.descent.run(run, begun)
             fitted, _ = self._fitted(tensors)
             points.append(self.traded(LaplaceNoise(fitted)))

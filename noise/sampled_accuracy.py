@@ -49,7 +49,7 @@ class SampledHoldout:
         ]  # for each crossing tensor [sets, n], largest first
 
     def change(self, kept: Mapping[str, OrderedLaplace], *, gain: float = 1.0) -> NDArray[np.float64]:
-        """Right without noise − right with it, for each distribution and row [d, rows]; noise `gain` times as strong."""
+        """Right without noise − right with it [d, rows], for each distribution and row, at a gain."""
         right = (self._part.clean == self._part.labels).astype(float)
         distributions = next(iter(kept.values())).distributions
         return np.stack([right - self._right(kept, index, gain) for index in range(distributions)])

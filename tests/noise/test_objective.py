@@ -10,7 +10,7 @@ def test_equation_4_by_hand() -> None:
     # Two classes at equal logits: a cross-entropy of ln 2; |n| sums to 3 and 0.5.
     logits = torch.zeros(2, 4, 2)
     noise = torch.tensor([[1.0, -2.0], [0.5, 0.0]])
-    found = equation_4(logits, torch.tensor([0, 1, 0, 1]), noise, alpha=0.01)
+    found = equation_4(logits, torch.tensor([0, 1, 0, 1]), [noise], alpha=0.01)
     assert found.tolist() == pytest.approx([math.log(2) - 0.03, math.log(2) - 0.005])
 
 
@@ -18,7 +18,7 @@ def test_each_noise_tensor_answers_for_itself() -> None:
     noise = torch.randn(3, 5, requires_grad=True)
     weight = torch.randn(5, 4)
     logits = (torch.randn(6, 5)[None] + noise[:, None]) @ weight
-    loss = equation_4(logits, torch.randint(4, (6,)), noise, alpha=0.1)
+    loss = equation_4(logits, torch.randint(4, (6,)), [noise], alpha=0.1)
     (gradient,) = torch.autograd.grad(loss[1], noise)
     assert gradient[1].abs().sum() > 0
     assert gradient[[0, 2]].abs().sum() == 0
