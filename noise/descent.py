@@ -26,9 +26,8 @@ Array = NDArray[Any]
 
 #: What one step of learning may hold at most. Of large tensors fewer are learned at a time, then on fewer inputs.
 STEP_BYTES = 2**29
-#: Elements of a batch's crossing tensors at most, but LEAST_INPUTS inputs in any case: what large tensors are taught by
-#: a few inputs is as exact, as each of their elements moves little.
-BATCH_ELEMENTS, LEAST_INPUTS = 4_000_000, 8
+#: Elements of a batch's crossing tensors at most, beyond LEAST_INPUTS inputs: steps on large tensors take long.
+BATCH_ELEMENTS, LEAST_INPUTS = 1_000_000, 8
 #: Forward pass, its gradient, and copies on the way.
 COPIES = 3
 
@@ -76,7 +75,7 @@ class Descent:
     @property
     def power(self) -> float:
         """E[a²], summed over the elements of all crossing tensors."""
-        return sum(rms**2 * one.shape[1] for (_, one), rms in zip(self._tensors, self.rms, strict=True))
+        return sum(rms**2 * float(one.shape[1]) for (_, one), rms in zip(self._tensors, self.rms, strict=True))
 
     @property
     def _tensors(self) -> list[tuple[int, Array]]:

@@ -36,7 +36,7 @@ WEAKEST, FIRST, STRONGEST = 1 / 32, 1.5, 24.0
 #: Rounds of the search at most; a gain nearer to 1 than NEAR ends it.
 ROUNDS, NEAR = 8, 1.25
 #: Tensors that search, and of how many elements together at most.
-SEARCHERS, SEARCH_ELEMENTS = 8, 2_000_000
+SEARCHERS, SEARCH_ELEMENTS = 8, 100_000
 #: Losses, in points, at which the trade-off curve is learned.
 CURVE_POINTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
