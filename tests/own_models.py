@@ -24,6 +24,11 @@ def windows() -> Any:
     return _seeded(networks.windows)
 
 
+def residual() -> Any:
+    """Two tensors cross at the middle of its block."""
+    return _seeded(lambda: (networks.Skip(), torch.rand(1, 3, 8, 8)))
+
+
 def half() -> Any:
     """Weights and inputs of 16 bits."""
     module, _ = _seeded(networks.skip)
