@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from noise import laplace, objective
+from noise.linear_head import LinearHead
 from noise.objective import Equation, alpha_at
 from noise.private_labels import PrivateClassifier
 from noise.randomness import SeededRandom
@@ -28,6 +29,8 @@ Array = NDArray[Any]
 STEP_BYTES = 2**29
 #: Elements of a batch's crossing tensors at most, beyond LEAST_INPUTS inputs: steps on large tensors take long.
 BATCH_ELEMENTS, LEAST_INPUTS = 1_000_000, 8
+#: Elements of the noise that is learned at a time: each takes its gradient and Adam's moments too.
+GROUP_ELEMENTS = 8_000_000
 #: Forward pass, its gradient, and copies on the way.
 COPIES = 3
 
@@ -82,24 +85,34 @@ class Descent:
         return list(enumerate(self.task.train.tensors))
 
     @cached_property
+    def head(self) -> LinearHead | None:
+        """The cloud half's first operators, where they are linear. Equation 5 reads the noisy tensors themselves."""
+        return LinearHead.of(self.task.cut) if self.private is None else None
+
+    @cached_property
+    def clean(self) -> list[torch.Tensor] | None:
+        """What the head makes of the training data, where it is kept."""
+        return None if self.head is None else self.head.kept(self.task.train)
+
+    @cached_property
     def _row_bytes(self) -> int:
         """What an input takes while it is learned from: all of the cloud half's tensors."""
         cut = self.task.cut
         graph = cut.network.graph
         cloud = set(graph.by_id) - graph.with_needs(cut.halves.crossing)
         inner = int(sum(graph.by_id[name].elements for name in cloud)) // cut.network.batch
-        return 4 * COPIES * (inner + cut.elements)
+        return 4 * COPIES * (inner if self.head else inner + cut.elements)
 
     @property
     def inputs(self) -> int:
         """Inputs in a batch: as asked, or as many as fit."""
-        small = max(LEAST_INPUTS, BATCH_ELEMENTS // self.task.cut.elements)
+        small = self.batch if self.clean else max(LEAST_INPUTS, BATCH_ELEMENTS // self.task.cut.elements)
         return max(1, min(self.batch, small, STEP_BYTES // self._row_bytes))
 
     @property
     def together(self) -> int:
         """Tensors that are learned at a time."""
-        return max(1, STEP_BYTES // (self._row_bytes * self.inputs))
+        return max(1, min(STEP_BYTES // (self._row_bytes * self.inputs), GROUP_ELEMENTS // self.task.cut.elements))
 
     def run(self, run: Run, start: Sequence[Array] | None = None) -> list[Array]:
         """Learn from fresh Laplace tensors, or from start: for each crossing tensor [tensors, n].
@@ -180,12 +193,7 @@ class _Group:
         random = SeededRandom(descent.task.seed, 3, 2, run.number, step)
         rows = random.integers(len(train), descent.inputs)
         labels = torch.from_numpy(train.labels[rows])
-        noisy = [
-            (torch.from_numpy(one[rows])[None] + more[:, None]).flatten(0, 1)
-            for one, more in zip(train.tensors, self.noise, strict=True)
-        ]
-        beside = [np.tile(one[rows], (len(self.which), *[1] * (one.ndim - 1))) for one in train.beside]
-        logits = descent.task.cut.logits(noisy, beside).reshape(len(self.which), len(rows), -1)
+        logits, noisy = self._answers(rows)
         alpha = run.alpha if descent.equation == 11 else alpha_at(step, alpha=run.alpha)
         loss = self._loss(logits, labels, noisy, rows, alpha)
         if not bool(torch.isfinite(loss).all()):
@@ -201,6 +209,23 @@ class _Group:
         self.optimiser.zero_grad()
         loss.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+
+    def _answers(self, rows: Array) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Logits [k, b, classes] of some training rows under every noise tensor; where the cloud half's head is not
+        opened, the noisy tensors [k · b, n] too."""
+        descent, train, k = self.descent, self.descent.task.train, len(self.which)
+        beside = [np.tile(one[rows], (k, *[1] * (one.ndim - 1))) for one in train.beside]
+        if descent.head is not None:
+            if descent.clean is None:
+                clean = descent.head.clean([one[rows] for one in train.tensors])
+            else:
+                clean = [one[torch.from_numpy(rows)] for one in descent.clean]
+            return descent.head.logits(clean, self.noise, beside).reshape(k, len(rows), -1), []
+        noisy = [
+            (torch.from_numpy(one[rows])[None] + more[:, None]).flatten(0, 1)
+            for one, more in zip(train.tensors, self.noise, strict=True)
+        ]
+        return descent.task.cut.logits(noisy, beside).reshape(k, len(rows), -1), noisy
 
     def _loss(
         self, logits: torch.Tensor, labels: torch.Tensor, noisy: list[torch.Tensor], rows: Array, alpha: float
