@@ -23,7 +23,7 @@ from noise.descent import Descent, Run
 from noise.gain import strongest
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.objective import Equation
-from noise.sampled_accuracy import SampledHoldout
+from noise.sampled_accuracy import Estimate, SampledHoldout
 from noise.starting_values import ladder, starting_values
 from noise.task import Found, Task, TradeOff
 from profiles.errors import InfeasibleError, NoiseError
@@ -72,7 +72,7 @@ def learn(task: Task, *, count: int, schedule: Schedule = Schedule()) -> Found:
     if found is None:
         found = learner.weakest()
     curve = [TradeOff(one.loss_points, one.snr_inverse) for one in rounds]
-    curve += [learner.traded(found.noise)]
+    curve.append(TradeOff(found.loss_points, found.noise.snr_inverse(learner.descent.power)))
     if schedule.curve:
         curve += learner.curve(last)
     task.progress(ROUNDS + 2, ROUNDS + 2)
@@ -110,6 +110,7 @@ class _Collected:
     multiple: float
     alpha: float
     gain: float
+    loss_points: float
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,10 @@ class _Learner:
         return SampledHoldout(self.task)
 
     @property
+    def searchers(self) -> int:
+        return max(2, min(SEARCHERS, SEARCH_ELEMENTS // self.task.cut.elements))
+
+    @property
     def warm_steps(self) -> int:
         """For tensors that were learned at another scale already."""
         return math.ceil(self.schedule.steps / 3)
@@ -145,11 +150,10 @@ class _Learner:
     def search(self) -> list[_Round]:
         """Rounds until the gain is near 1. α falls where too few of the searchers can be sampled from."""
         multiple, alphas, start = FIRST, list(ladder(self.alpha)), None
-        tensors = max(2, min(SEARCHERS, SEARCH_ELEMENTS // self.task.cut.elements))
         found: list[_Round] = []
         for number in range(ROUNDS):
             steps = self.schedule.steps if start is None else self.warm_steps
-            run = Run(f"search-{number}", number, tensors, multiple, alphas[0], steps)
+            run = Run(f"search-{number}", number, self.searchers, multiple, alphas[0], steps)
             learned = self.descent.run(run, start)
             self.task.progress(number + 1, ROUNDS + 2)
             fitted, passes = self._fitted(learned)
@@ -163,16 +167,20 @@ class _Learner:
             multiple, start = multiple * gain, [np.float32(gain) * one for one in learned]
         return found
 
-    def _round(self, run: Run, learned: list[Array], fitted: Distributions, budget: float | None = None) -> _Round:
-        gain = strongest(
-            lambda gain: self.holdout.judge(fitted, gain=gain).needed_points,
-            budget=self.task.budget.points if budget is None else budget,
-            lowest=WEAKEST / run.multiple,
-            highest=STRONGEST / run.multiple,
-        )
+    def _round(self, run: Run, learned: list[Array], fitted: Distributions) -> _Round:
+        gain = self._gain(fitted, run.multiple)
         at_one = self.holdout.judge(fitted).loss_points
         noise = LaplaceNoise(fitted)
         return _Round(run.multiple, run.alpha, gain, at_one, noise.snr_inverse(self.descent.power), learned)
+
+    def _gain(self, fitted: Distributions, multiple: float, budget: float | None = None) -> float | None:
+        """The gain that spends the budget, estimated; None where the weakest noise is too strong."""
+        return strongest(
+            lambda gain: self.holdout.judge(fitted, gain=gain).needed_points,
+            budget=self.task.budget.points if budget is None else budget,
+            lowest=WEAKEST / multiple,
+            highest=STRONGEST / multiple,
+        )
 
     def _fitted(self, learned: list[Array]) -> tuple[dict[str, OrderedLaplace], NDArray[np.bool_]]:
         """Learned tensors as distributions, and of which of them a Laplace fits every crossing tensor."""
@@ -184,26 +192,30 @@ class _Learner:
             passes &= error <= laplace.fit_threshold(one.shape[1], level=level)
         return fitted, passes
 
-    def collect(self, multiple: float, alpha: float, *, number: int, lowest: float = WEAKEST) -> _Collected | None:
+    def collect(self, multiple: float, alpha: float, *, number: int) -> _Collected | None:
         """The best `count` of more tensors learned from one starting scale, at the gain that spends the budget.
 
-        None where no gain down to `lowest` × RMS keeps it.
+        None where not even the weakest noise keeps it.
         """
         best, alpha = self._best(multiple, alpha, number)
-        estimated = strongest(
-            lambda gain: self.holdout.judge(best.tensors, gain=gain).needed_points,
-            budget=self.task.budget.points,
-            lowest=lowest / multiple,
-            highest=STRONGEST / multiple,
-        )
+        some = {name: one.take(range(min(self.count, self.searchers))) for name, one in best.tensors.items()}
+        estimated = self._gain(some, multiple)
+        judged: dict[float, Estimate] = {}
+
+        def needed(gain: float) -> float:
+            judged[gain] = self.judged(f"judged-{number}-{gain!r}", best.scaled(gain))
+            return judged[gain].needed_points
+
         gain = strongest(
-            lambda gain: self._needed(f"needed-{number}-{gain!r}", best.scaled(gain)),
+            needed,
             budget=self.task.budget.points,
-            start=estimated or lowest / multiple,
-            lowest=lowest / multiple,
+            start=estimated or WEAKEST / multiple,
+            lowest=WEAKEST / multiple,
             highest=STRONGEST / multiple,
         )
-        return None if gain is None else _Collected(best.scaled(gain), multiple, alpha, gain)
+        if gain is None:
+            return None
+        return _Collected(best.scaled(gain), multiple, alpha, gain, judged[gain].loss_points)
 
     def _best(self, multiple: float, alpha: float, number: int) -> tuple[LaplaceNoise, float]:
         """Of those that a Laplace fits the `count` tensors with the best sampled accuracy, and their α."""
@@ -230,22 +242,21 @@ class _Learner:
         if found is not None:
             return found
         noise, _ = self._best(WEAKEST, 0.0, 200)
-        needed = self._needed("needed-weakest", noise)
+        needed = self.judged("judged-weakest", noise).needed_points
         raise InfeasibleError(
             f"no noise fits a budget of {self.task.budget.points:g} points: the weakest tried needs "
             f"{math.ceil(100 * needed) / 100:.2f}; raise --budget to that or cut elsewhere"
         )
 
-    def _needed(self, name: str, noise: LaplaceNoise) -> float:
-        """The smallest budget that this noise keeps, judged as an inference draws; kept, for it takes long."""
+    def judged(self, name: str, noise: LaplaceNoise) -> Estimate:
+        """What this noise loses, drawn as an inference draws; a stage, for large tensors take long to draw."""
         if (kept := self.task.checkpoint.get(name)) is not None:
-            return float(kept[1]["points"])
-        points = self.task.needed_points(noise)
-        self.task.checkpoint.put(name, points=points)
-        return points
-
-    def traded(self, noise: LaplaceNoise) -> TradeOff:
-        return TradeOff(self.task.judge(noise).loss_points or 0.0, noise.snr_inverse(self.descent.power))
+            return Estimate(**kept[1])
+        accuracy = self.task.judge(noise)
+        assert accuracy.loss_points is not None
+        found = Estimate(accuracy.loss_points, self.task.budget.needed_by(accuracy))
+        self.task.checkpoint.put(name, loss_points=found.loss_points, needed_points=found.needed_points)
+        return found
 
     def curve(self, start: _Round) -> list[TradeOff]:
         """Points of Figure 7 at losses spread over two decades: a few tensors, learned on from one to the next."""
@@ -253,12 +264,14 @@ class _Learner:
         multiple, tensors = start.multiple, start.tensors
         fitted, _ = self._fitted(tensors)
         for number, loss in enumerate(sorted(CURVE_POINTS, reverse=True)):
-            gain = self._round(Run("", 0, 0, multiple, 0.0, 0), tensors, fitted, budget=loss).gain
+            gain = self._gain(fitted, multiple, budget=loss)
             if gain is None:
                 continue
             multiple, begun = multiple * gain, [np.float32(gain) * one for one in tensors]
             run = Run(f"curve-{number}", 300 + number, len(begun[0]), multiple, start.alpha, self.warm_steps)
             tensors = self.descent.run(run, begun)
             fitted, _ = self._fitted(tensors)
-            points.append(self.traded(LaplaceNoise(fitted)))
+            noise = LaplaceNoise(fitted)
+            lost = self.judged(f"judged-{run.name}", noise).loss_points
+            points.append(TradeOff(lost, noise.snr_inverse(self.descent.power)))
         return points
