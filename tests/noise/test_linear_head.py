@@ -70,3 +70,16 @@ def test_what_is_kept_is_what_is_made(lenet_plan: Plan, monkeypatch: pytest.Monk
 )
 def test_other_halves_stay_closed(source: str, at: Any, batch: int, why: str) -> None:
     assert LinearHead.of(cut_at(source, at, batch)) is None, why
+
+
+def test_what_is_left_alone_goes_by_the_head() -> None:
+    network = cut_at("own_models:with_index", "first+argmax")
+    head = LinearHead.of(network)
+    assert head is not None
+    assert network.beside == ("argmax",)
+    given, index = some(network), np.arange(6) % 4
+    noise = torch.randn(3, 8)
+    noisy = (torch.from_numpy(given.tensors[0])[None] + noise[:, None]).flatten(0, 1)
+    tiled = [np.tile(index, 3)]
+    found = head.logits(head.clean(given.tensors), [noise], tiled)
+    torch.testing.assert_close(found, network.logits([noisy], tiled))
