@@ -36,6 +36,7 @@ class Checkpoint:
         self._arrays: dict[str, dict[str, Array]] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._written = time.monotonic()
+        self._took_s = 0.0
         if path is not None and path.is_file():
             self._load(path)
         self.continued = bool(self._facts)
@@ -63,8 +64,8 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether a stage under way should be kept now."""
-        return self._path is not None and time.monotonic() - self._written > EVERY_S
+        """Whether a stage under way should be kept now; what takes long to write is kept the more rarely."""
+        return self._path is not None and time.monotonic() - self._written > max(EVERY_S, 10 * self._took_s)
 
     def put(self, stage: str, arrays: Mapping[str, Array] | None = None, **facts: Any) -> None:
         """Keep a stage. Raises ArtifactError where the folder takes no file or the disk is full."""
@@ -72,10 +73,12 @@ class Checkpoint:
             return
         self._arrays[stage] = {key: np.ascontiguousarray(one) for key, one in (arrays or {}).items()}
         self._facts[stage] = facts
+        start = time.monotonic()
         tensors = {f"{one}/{key}": array for one, held in self._arrays.items() for key, array in held.items()}
         metadata = {"schema": SCHEMA, "key": self._key, "stages": json.dumps(self._facts)}
         artifact.write_bytes(self._path, save(tensors, metadata=metadata))
         self._written = time.monotonic()
+        self._took_s = self._written - start if EVERY_S else 0.0
 
     def drop(self, stage: str) -> None:
         """Forget a stage under way whose result is kept."""

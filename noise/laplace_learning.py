@@ -1,169 +1,277 @@
 """Phase I of Shredder (Section 2): learn noise distributions that leave the network its accuracy.
 
-Weights and topology never change: gradients reach the noise and nothing else. All tensors are learned as one batch.
 What gates is the accuracy under *sampled* noise on data held out from learning: that is what an inference gets, and
 a learned tensor can keep its accuracy where samples with its order lose tens of points.
+
+A few tensors look for the starting scale b and for α: learned once, then judged at several gains, which costs little;
+learned on at the gain that spends the budget, until that is near 1. Then the collection is learned from scratch at
+that scale, half as many tensors more than are wanted; the best are kept, and the last percents of the budget are
+spent by a gain on them all.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from noise import laplace
+from noise import laplace, private_labels
+from noise.descent import Descent, Run
+from noise.gain import strongest
 from noise.laplace import LaplaceNoise, OrderedLaplace
-from noise.objective import alpha_at, equation_4
-from noise.randomness import SeededRandom
-from noise.task import Found, Task
+from noise.objective import Equation
+from noise.sampled_accuracy import Estimate, SampledHoldout
+from noise.starting_values import ladder, starting_values
+from noise.task import Found, Task, TradeOff
 from profiles.errors import InfeasibleError, NoiseError
 
 Array = NDArray[Any]
+Distributions = Mapping[str, OrderedLaplace]
 
-#: The noise starts at b = multiple × the activation's root mean square. The strongest multiple that fits the budget
-#: is looked for in this range, by bisection on its logarithm.
-WEAKEST, FIRST, STRONGEST, ROUNDS = 1 / 32, 1.5, 24.0, 7
-#: Tensors learned for each one kept: some fail a gate.
-SPARE = 1.5
+#: The noise starts at b = multiple × the activation's root mean square.
+WEAKEST, FIRST, STRONGEST = 1 / 32, 1.5, 24.0
+#: Rounds of the search at most; a gain nearer to 1 than NEAR ends it.
+ROUNDS, NEAR = 8, 1.25
+#: Tensors that search, and of how many elements together at most.
+SEARCHERS, SEARCH_ELEMENTS = 8, 100_000
+#: Losses, in points, at which the trade-off curve is learned.
+CURVE_POINTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a noise tensor is learned. alpha: of Equation 4; learning_rate: Adam's, in units of b."""
+    """How noise tensors are learned.
+
+    equation: the loss; None: 5 with private labels, else 4. alpha: of Equations 3 to 5; Equation 11 has λ = 1 / α.
+    learning_rate: Adam's, in units of the starting b. None: Table 2's for a network of the zoo (`starting_values`).
+    spare: tensors learned for each that is kept, since some fail a gate. curve: learn the whole trade-off too.
+    """
 
     steps: int = 300
     batch: int = 128
-    alpha: float = 0.0001
-    learning_rate: float = 0.01
+    equation: Equation | None = None
+    alpha: float | None = None
+    learning_rate: float | None = None
+    spare: float = 1.5
+    curve: bool = False
 
 
 def learn(task: Task, *, count: int, schedule: Schedule = Schedule()) -> Found:
     """Learn `count` distributions, as strong as the budget allows.
 
-    Raises NoiseError (learning diverged), InfeasibleError (no noise fits; the smallest budget that would is named).
+    Raises NoiseError (learning diverged, or no Laplace fits what was learned), InfeasibleError (no noise fits; the
+    smallest budget that would is named).
     """
-    found = _strongest(_Learner(task, schedule, tries=int(np.ceil(count * SPARE)), count=count))
+    learner = _Learner.of(task, schedule, count)
+    rounds = learner.search()
+    last = rounds[-1]
+    found = None if last.gain is None else learner.collect(last.multiple * last.gain, last.alpha, number=100)
+    if found is None:
+        found = learner.weakest()
+    curve = [TradeOff(one.loss_points, one.snr_inverse) for one in rounds]
+    curve.append(TradeOff(found.loss_points, found.noise.snr_inverse(learner.descent.power)))
+    if schedule.curve:
+        curve += learner.curve(last)
+    task.progress(ROUNDS + 2, ROUNDS + 2)
+    descent = learner.descent
     settings: dict[str, float | int | str | None] = {
+        "equation": descent.equation,
         "start_over_rms": found.multiple,
+        "gain": found.gain,
         "alpha": found.alpha,
-        "learning_rate": schedule.learning_rate,
+        "learning_rate": descent.learning_rate,
         "steps": schedule.steps,
-        "batch": schedule.batch,
+        "batch": descent.inputs,
     }
-    epochs = schedule.steps * schedule.batch / len(task.train)
-    return Found(found.noise, settings, epochs, found.noise.elements)
+    epochs = schedule.steps * descent.inputs / len(task.train)
+    ordered = tuple(sorted(curve, key=lambda one: one.snr_inverse))
+    return Found(found.noise, settings, epochs, found.noise.elements, ordered)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A collection, and the starting scale and α that made it."""
+class _Round:
+    """A round of the search. gain: what its noise may be multiplied by; None: the weakest noise is too strong.
+    loss_points, snr_inverse: at a gain of 1."""
 
+    multiple: float
+    alpha: float
+    gain: float | None
+    loss_points: float
+    snr_inverse: float
+    tensors: list[Array]
+
+
+@dataclass(frozen=True)
+class _Collected:
     noise: LaplaceNoise
     multiple: float
     alpha: float
+    gain: float
+    loss_points: float
 
 
 @dataclass(frozen=True)
 class _Learner:
     task: Task
     schedule: Schedule
-    tries: int
     count: int
+    alpha: float
+    descent: Descent
 
-    def attempt(self, multiple: float) -> tuple[_Found | None, float]:
-        """Learn `tries` tensors from one starting scale; the collection where `count` pass both gates.
+    @classmethod
+    def of(cls, task: Task, schedule: Schedule, count: int) -> "_Learner":
+        values = starting_values(task.cut.network.model.name)
+        equation = schedule.equation or (4 if task.private is None else 5)
+        if equation == 5 and task.private is None:
+            raise NoiseError("Equation 5 needs private labels; give them, or choose another equation")
+        private = private_labels.train(task) if equation == 5 else None
+        rate = values.learning_rate if schedule.learning_rate is None else schedule.learning_rate
+        descent = Descent(task, equation, schedule.batch, rate, private)
+        # Table 2 is for Equations 4 and 5. Of the others each starts where its two terms are of one size.
+        alpha = {3: descent.power / task.cut.elements / 4, 11: 1.0}.get(equation, values.alpha)
+        return cls(task, schedule, count, alpha if schedule.alpha is None else schedule.alpha, descent)
 
-        Second: the budget that would have been enough here, in points.
-        """
-        for alpha in (self.schedule.alpha, self.schedule.alpha / 10, 0.0):
-            fitted, passes = self._fitted(multiple, alpha)
-            # α pushes elements outward until no Laplace fits them, the sooner the weaker the noise is.
-            if passes.sum() >= self.count:
+    @cached_property
+    def holdout(self) -> SampledHoldout:
+        return SampledHoldout(self.task)
+
+    @property
+    def searchers(self) -> int:
+        return max(2, min(SEARCHERS, SEARCH_ELEMENTS // self.task.cut.elements))
+
+    @property
+    def warm_steps(self) -> int:
+        """For tensors that were learned at another scale already."""
+        return math.ceil(self.schedule.steps / 3)
+
+    def search(self) -> list[_Round]:
+        """Rounds until the gain is near 1. α falls where too few of the searchers can be sampled from."""
+        multiple, alphas, start = FIRST, list(ladder(self.alpha)), None
+        found: list[_Round] = []
+        for number in range(ROUNDS):
+            steps = self.schedule.steps if start is None else self.warm_steps
+            run = Run(f"search-{number}", number, self.searchers, multiple, alphas[0], steps)
+            learned = self.descent.run(run, start)
+            self.task.progress(number + 1, ROUNDS + 2)
+            fitted, passes = self._fitted(learned)
+            if passes.mean() * self.schedule.spare < 1 and len(alphas) > 1:
+                alphas, start = alphas[1:], None
+                continue
+            found.append(self._round(run, learned, fitted))
+            gain = found[-1].gain
+            if gain is None or max(gain, 1 / gain) < NEAR:
                 break
-        loss = np.array(
-            [self._loss_points(fitted, index) if passes[index] else np.inf for index in range(self.tries)]
-        )
-        best = np.argsort(loss, kind="stable")[: self.count]
-        needed = float(loss[best].max())
-        if needed > self.task.budget.points:
-            return None, needed
-        kept = LaplaceNoise({name: one.take(best) for name, one in fitted.items()})
-        return _Found(kept, multiple, alpha), needed
+            multiple, start = multiple * gain, [np.float32(gain) * one for one in learned]
+        return found
 
-    def _fitted(self, multiple: float, alpha: float) -> tuple[dict[str, OrderedLaplace], NDArray[np.bool_]]:
-        """Learned tensors as distributions, and which of them a Laplace fits."""
-        learned = self._tensors(multiple, alpha)
+    def _round(self, run: Run, learned: list[Array], fitted: Distributions) -> _Round:
+        gain = self._gain(fitted, run.multiple)
+        at_one = self.holdout.judge(fitted).loss_points
+        noise = LaplaceNoise(fitted)
+        return _Round(run.multiple, run.alpha, gain, at_one, noise.snr_inverse(self.descent.power), learned)
+
+    def _gain(self, fitted: Distributions, multiple: float, budget: float | None = None) -> float | None:
+        """The gain that spends the budget, estimated; None where the weakest noise is too strong."""
+        return strongest(
+            lambda gain: self.holdout.judge(fitted, gain=gain).needed_points,
+            budget=self.task.budget.points if budget is None else budget,
+            lowest=WEAKEST / multiple,
+            highest=STRONGEST / multiple,
+        )
+
+    def _fitted(self, learned: list[Array]) -> tuple[dict[str, OrderedLaplace], NDArray[np.bool_]]:
+        """Learned tensors as distributions, and of which of them a Laplace fits every crossing tensor."""
         fitted = {name: laplace.ordered(one) for name, one in zip(self.task.cut.shapes, learned, strict=True)}
-        passes = np.ones(self.tries, dtype=bool)
+        passes = np.ones(len(learned[0]), dtype=bool)
+        level = 1 - 0.01 / len(learned)
         for one, kept in zip(learned, fitted.values(), strict=True):
-            passes &= laplace.fit_error(one, kept.loc, kept.scale) <= laplace.fit_threshold(one.shape[1])
+            error = laplace.fit_error(one, kept.loc, kept.scale)
+            passes &= error <= laplace.fit_threshold(one.shape[1], level=level)
         return fitted, passes
 
-    def _loss_points(self, fitted: dict[str, OrderedLaplace], index: int) -> float:
-        alone = LaplaceNoise({name: one.take([index]) for name, one in fitted.items()})
-        return self.task.needed_points(alone)
+    def collect(self, multiple: float, alpha: float, *, number: int) -> _Collected | None:
+        """The best `count` of more tensors learned from one starting scale, at the gain that spends the budget.
 
-    def _tensors(self, multiple: float, alpha: float) -> list[Array]:
-        """Adam on the noise alone; for each crossing tensor [tries, n]."""
-        generator = torch.Generator().manual_seed(self.task.seed)
-        start = SeededRandom(self.task.seed)
-        rms = [float(np.sqrt((one**2).mean())) for one in self.task.train.tensors]
-        noise = [
-            torch.from_numpy(laplace.quantile(start.uniform((self.tries, one.shape[1]))).astype(np.float32))
-            .mul_(multiple * scale)
-            .requires_grad_(True)
-            for one, scale in zip(self.task.train.tensors, rms, strict=True)
-        ]
-        rates = [
-            {"params": [one], "lr": self.schedule.learning_rate * multiple * scale}
-            for one, scale in zip(noise, rms, strict=True)
-        ]
-        optimiser = torch.optim.Adam(rates)
-        activations = [torch.from_numpy(one) for one in self.task.train.tensors]
-        labels = torch.from_numpy(self.task.train.labels)
-        for step in range(self.schedule.steps):
-            rows = torch.randint(len(labels), (self.schedule.batch,), generator=generator)
-            noisy = [one[rows][None] + more[:, None] for one, more in zip(activations, noise, strict=True)]
-            logits = self.task.cut.logits([one.flatten(0, 1) for one in noisy], self._beside(rows))
-            logits = logits.reshape(self.tries, self.schedule.batch, -1)
-            now = alpha_at(step, alpha=alpha)
-            loss = equation_4(logits, labels[rows], torch.cat(noise, dim=1), alpha=now)
-            if not bool(torch.isfinite(loss).all()):
-                raise NoiseError(
-                    f"learning gave NaN or infinity at step {step} with b = {multiple:.3g} × RMS, "
-                    f"alpha {alpha:g}, rate {self.schedule.learning_rate:g}; lower --alpha"
-                )
-            optimiser.zero_grad()
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        return [one.detach().numpy() for one in noise]
+        None where not even the weakest noise keeps it.
+        """
+        best, alpha = self._best(multiple, alpha, number)
+        some = {name: one.take(range(min(self.count, self.searchers))) for name, one in best.tensors.items()}
+        estimated = self._gain(some, multiple)
+        judged: dict[float, Estimate] = {}
 
-    def _beside(self, rows: torch.Tensor) -> list[Array]:
-        """What is left alone, once for each tensor that is learned."""
-        kept = [one[rows.numpy()] for one in self.task.train.beside]
-        return [np.tile(one, (self.tries, *[1] * (one.ndim - 1))) for one in kept]
+        def needed(gain: float) -> float:
+            judged[gain] = self.judged(f"judged-{number}-{gain!r}", best.scaled(gain))
+            return judged[gain].needed_points
 
-
-def _strongest(learner: _Learner) -> _Found:
-    """The strongest starting scale at which enough tensors pass, by bisection on its logarithm."""
-    low, high, multiple = WEAKEST, STRONGEST, FIRST
-    best: _Found | None = None
-    smallest = np.inf
-    for turn in range(ROUNDS):
-        found, needed = learner.attempt(multiple)
-        smallest = min(smallest, needed)
-        if found is None:
-            high = multiple
-        else:
-            low, best = multiple, found
-        multiple = float(np.sqrt(low * high))
-        learner.task.progress(turn + 1, ROUNDS)
-    if best is None:
-        best, needed = learner.attempt(WEAKEST)
-    if best is None:
-        raise InfeasibleError(
-            f"no noise fits a budget of {learner.task.budget.points:g} points: the weakest tried needs "
-            f"{min(smallest, needed):.2f}; raise --budget to that or cut elsewhere"
+        gain = strongest(
+            needed,
+            budget=self.task.budget.points,
+            start=estimated or WEAKEST / multiple,
+            lowest=WEAKEST / multiple,
+            highest=STRONGEST / multiple,
         )
-    return best
+        if gain is None:
+            return None
+        return _Collected(best.scaled(gain), multiple, alpha, gain, judged[gain].loss_points)
+
+    def _best(self, multiple: float, alpha: float, number: int) -> tuple[LaplaceNoise, float]:
+        """Of those that a Laplace fits the `count` tensors with the best sampled accuracy, and their α."""
+        tries = math.ceil(self.count * self.schedule.spare)
+        for turn, lower in enumerate(one for one in ladder(self.alpha) if one <= alpha):
+            run = Run(f"collect-{number + turn}", number + turn, tries, multiple, lower, self.schedule.steps)
+            fitted, passes = self._fitted(self.descent.run(run))
+            if passes.sum() >= self.count:
+                break
+        else:
+            raise NoiseError(
+                f"a Laplace fits {passes.sum()} of {tries} learned tensors, {self.count} are wanted; "
+                "learn for fewer --steps"
+            )
+        self.task.progress(ROUNDS + 1, ROUNDS + 2)
+        passing = {name: one.take(np.flatnonzero(passes)) for name, one in fitted.items()}
+        loss = self.holdout.change(passing).mean(axis=1)
+        best = np.sort(np.argsort(loss, kind="stable")[: self.count])
+        return LaplaceNoise({name: one.take(best) for name, one in passing.items()}), lower
+
+    def weakest(self) -> _Collected:
+        """The weakest noise there is. It does not depend on the budget, so that a budget it needs is enough."""
+        found = self.collect(WEAKEST, 0.0, number=200)
+        if found is not None:
+            return found
+        noise, _ = self._best(WEAKEST, 0.0, 200)
+        needed = self.judged("judged-weakest", noise).needed_points
+        raise InfeasibleError(
+            f"no noise fits a budget of {self.task.budget.points:g} points: the weakest tried needs "
+            f"{math.ceil(100 * needed) / 100:.2f}; raise --budget to that or cut elsewhere"
+        )
+
+    def judged(self, name: str, noise: LaplaceNoise) -> Estimate:
+        """What this noise loses, drawn as an inference draws; a stage, for large tensors take long to draw."""
+        if (kept := self.task.checkpoint.get(name)) is not None:
+            return Estimate(**kept[1])
+        accuracy = self.task.judge(noise)
+        assert accuracy.loss_points is not None
+        found = Estimate(accuracy.loss_points, self.task.budget.needed_by(accuracy))
+        self.task.checkpoint.put(name, loss_points=found.loss_points, needed_points=found.needed_points)
+        return found
+
+    def curve(self, start: _Round) -> list[TradeOff]:
+        """Points of Figure 7 at losses spread over two decades: a few tensors, learned on from one to the next."""
+        points = []
+        multiple, tensors = start.multiple, start.tensors
+        fitted, _ = self._fitted(tensors)
+        for number, loss in enumerate(sorted(CURVE_POINTS, reverse=True)):
+            gain = self._gain(fitted, multiple, budget=loss)
+            if gain is None:
+                continue
+            multiple, begun = multiple * gain, [np.float32(gain) * one for one in tensors]
+            run = Run(f"curve-{number}", 300 + number, len(begun[0]), multiple, start.alpha, self.warm_steps)
+            tensors = self.descent.run(run, begun)
+            fitted, _ = self._fitted(tensors)
+            noise = LaplaceNoise(fitted)
+            lost = self.judged(f"judged-{run.name}", noise).loss_points
+            points.append(TradeOff(lost, noise.snr_inverse(self.descent.power)))
+        return points

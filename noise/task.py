@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 #: Draws of the hold-out that a judgement is made of at least: few rows are judged several times, each draw fresh.
 JUDGED_ROWS = 20_000
+#: But so many elements of noise at most, beyond one draw of each row: a second of large tensors takes long to draw.
+JUDGED_ELEMENTS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Task:
 
         draw: another number gives other draws. Few rows are judged several times; the interval counts each once.
         """
-        draws = max(1, math.ceil(JUDGED_ROWS / len(self.holdout)))
+        rows = len(self.holdout)
+        draws = max(1, min(math.ceil(JUDGED_ROWS / rows), JUDGED_ELEMENTS // (rows * self.cut.elements)))
         random = SeededRandom(self.seed, 1, draw)
         return self.cut.judge(noise, self.holdout, random=random, draws=draws)
 

@@ -24,6 +24,27 @@ def windows() -> Any:
     return _seeded(networks.windows)
 
 
+def residual() -> Any:
+    """Two tensors cross at the middle of its block."""
+    return _seeded(lambda: (networks.Skip(), torch.rand(1, 3, 8, 8)))
+
+
+def with_index() -> Any:
+    """Whole numbers cross beside what a linear layer reads."""
+    return _seeded(lambda: (_Index(), torch.rand(1, 12)))
+
+
+class _Index(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.other, self.last = nn.Linear(12, 8), nn.Linear(12, 6), nn.Linear(8, 5)
+        self.table, self.more = nn.Embedding(6, 5), nn.Embedding(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        index = self.other(x).argmax(1)
+        return self.last(self.first(x)) + self.table(index) * self.more(index)
+
+
 def half() -> Any:
     """Weights and inputs of 16 bits."""
     module, _ = _seeded(networks.skip)

@@ -26,8 +26,8 @@ def test_learned_noise_keeps_the_budget_on_real_digits(
     assert accuracy.clean is not None
     assert accuracy.clean >= 99.1
     assert accuracy.interval_points is not None
-    # Other draws than those that learning was judged by: within the budget, up to the interval.
-    assert accuracy.interval_points[0] <= 1.5
+    # Judged on other inputs than those that gate: within the budget, up to what the two samples may differ by.
+    assert accuracy.interval_points[0] <= 1.5 + 0.5
     assert accuracy.loss_points == pytest.approx(lenet_learned.facts.accuracy.loss_points, abs=0.5)
     # The noise is of the signal's size, or it would hide nothing.
     assert snr_inverse > 0.5
