@@ -57,7 +57,8 @@ def fetch(
     terminal = Terminal(json=json)
     catalog.known(name)
     where = store.cached(name)
-    artifact.require_writable(where)
+    if not where.exists():
+        artifact.require_writable(where)
     with terminal.progress(f"fetching {name}, MB") as advance:
         fetched = catalog.fetch(name, advance)
     made = catalog.load_dataset(name)
