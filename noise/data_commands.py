@@ -7,7 +7,7 @@ import typer
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
-data_app = typer.Typer(invoke_without_command=True, help="Data sets: list them, fetch one.")
+data_app = typer.Typer(invoke_without_command=True)
 
 
 @data_app.callback()
