@@ -1,3 +1,4 @@
 from .datasets.catalog import load_dataset as load_dataset
+from .datasets.private_labels import private_labels as private_labels
 from .laplace import LaplaceNoise as LaplaceNoise
 from .learning import learn as learn

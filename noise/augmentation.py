@@ -12,7 +12,7 @@ def augmented(batch: Tensor, recipe: Recipe) -> Tensor:
     if recipe.shift or recipe.mirror or recipe.turn:
         batch = moved(batch, shift=recipe.shift, mirror=recipe.mirror, turn=recipe.turn)
     if recipe.window:
-        batch = batch[:, : recipe.window]
+        batch = windows(batch, size=recipe.window)
     if recipe.forget:
         batch = forgotten(batch, share=recipe.forget)
     return batch
@@ -34,6 +34,15 @@ def _placed(size: int, n: int, *, shift: int, reverse: bool) -> Tensor:
     if reverse:
         places = torch.where(torch.rand(n, 1) < 0.5, places.flip(1), places)
     return places + torch.randint(2 * shift + 1, (n, 1))
+
+
+def windows(tokens: Tensor, *, size: int) -> Tensor:
+    """Token ids [n, t], padded with 0 at the end → [n, size]: of a longer text a stretch from anywhere in it."""
+    size = min(size, tokens.shape[1])
+    places = torch.arange(1, tokens.shape[1] + 1)
+    lengths = ((tokens > 0) * places).amax(dim=1)
+    starts = (torch.rand(len(tokens)) * (lengths - size + 1).clamp(min=1)).long()
+    return tokens.gather(1, starts[:, None] + torch.arange(size))
 
 
 def forgotten(tokens: Tensor, *, share: float) -> Tensor:

@@ -56,7 +56,7 @@ def pretrain(
 
     network: drawn anew from the seed, as its layers' constructors do. checkpoint: written after each epoch, and gone
     on from where it is of the same training. progress: called with steps done and of how many.
-    Raises DataError: inputs or labels that the network does not take.
+    Raises DataError: fewer inputs than one batch. ArtifactError: a broken checkpoint, or a folder that takes none.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

