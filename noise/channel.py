@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.gaussian import Normal, whitened
+from noise.gaussian import Normal, require_positive, whitened
 from noise.randomness import Randomness
 
 Array = NDArray[Any]
@@ -98,6 +98,7 @@ class ChannelNoise:
 
     def scaled(self, gain: float) -> "ChannelNoise":
         """The same map, with noise `gain` times as strong."""
+        require_positive(gain)
         normals = {node: one.scaled(gain) for node, one in self.normals.items()}
         return ChannelNoise(self.maps, self.offsets, normals)
 

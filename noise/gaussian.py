@@ -133,7 +133,7 @@ class GaussianNoise:
         return list(tensors)
 
     def scaled(self, gain: float) -> "GaussianNoise":
-        _require_positive(gain)
+        require_positive(gain)
         return GaussianNoise({node: one.scaled(gain) for node, one in self.normals.items()})
 
     def whitened(self, tensors: Sequence[Array]) -> Array:
@@ -146,6 +146,6 @@ def whitened(normals: Mapping[str, Normal], carried: Sequence[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def _require_positive(gain: float) -> None:
+def require_positive(gain: float) -> None:
     if not (math.isfinite(gain) and gain > 0):
         raise ValueError(f"gain {gain}: expected a positive number")

@@ -8,7 +8,7 @@ from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.laplace_learning import Schedule
-from noise.learning import Learned, learn
+from noise.learning import Learned, Options, learn
 from noise.randomness import SeededRandom, SystemRandom
 from planner.plan import Plan
 from profiles.errors import DataError, InfeasibleError, NoiseError
@@ -43,9 +43,9 @@ def test_no_noise_gives_the_base_accuracy(lenet_plan: Plan, mnist: Dataset) -> N
 
 def test_a_seed_repeats_learning(lenet_plan: Plan, mnist: Dataset) -> None:
     small = Dataset("small", mnist.train[:2000], mnist.test[:500])
-    schedule = Schedule(steps=30)
+    options = Options(count=2, laplace=Schedule(steps=30))
     one, same, other = (
-        learn(lenet_plan, small, budget_points=5, count=2, seed=seed, schedule=schedule) for seed in (3, 3, 4)
+        learn(lenet_plan, small, kind="laplace", budget_points=5, seed=seed, options=options) for seed in (3, 3, 4)
     )
     assert (one.noise.tensors["flatten"].order == same.noise.tensors["flatten"].order).all()
     assert one.facts == same.facts
@@ -57,7 +57,8 @@ def test_weights_never_change(lenet_plan: Plan, mnist: Dataset) -> None:
 
     before = load_model("lenet").weights
     small = Dataset("small", mnist.train[:1000], mnist.test[:100])
-    learned = learn(lenet_plan, small, budget_points=20, count=1, seed=0, schedule=Schedule(steps=5))
+    options = Options(count=1, laplace=Schedule(steps=5))
+    learned = learn(lenet_plan, small, kind="laplace", budget_points=20, seed=0, options=options)
     assert learned.facts.weights == before
 
 
@@ -68,7 +69,8 @@ def test_a_budget_that_no_noise_meets_names_one_that_would_do(lenet_plan: Plan, 
     seen = CutNetwork.of(lenet_plan).activations(unlabelled, origin="mixed").clean
     data = Dataset("mixed", Split(mixed, seen.astype(np.int64)), mnist.test[:100])
     with pytest.raises(InfeasibleError, match=r"raise --budget to that") as caught:
-        learn(lenet_plan, data, budget_points=1e-6, count=6, seed=0, schedule=Schedule(steps=1))
+        options = Options(count=6, laplace=Schedule(steps=1))
+        learn(lenet_plan, data, kind="laplace", budget_points=1e-6, seed=0, options=options)
     assert caught.value.exit_code == 3
 
 
@@ -95,4 +97,5 @@ def test_data_of_another_shape_is_refused(lenet_plan: Plan) -> None:
 def test_learning_that_runs_away_says_at_which_step(lenet_plan: Plan, mnist: Dataset) -> None:
     small = Dataset("small", mnist.train[:1000], mnist.test[:100])
     with pytest.raises(NoiseError, match=r"NaN or infinity at step \d+"):
-        learn(lenet_plan, small, budget_points=1, count=1, seed=0, schedule=Schedule(steps=5, alpha=float("inf")))
+        options = Options(count=1, laplace=Schedule(steps=5, alpha=float("inf")))
+        learn(lenet_plan, small, kind="laplace", budget_points=1, seed=0, options=options)

@@ -13,7 +13,8 @@ import torch
 from servers import serving
 
 from noise.datasets import catalog
-from noise.learning import Learned, Schedule, learn
+from noise.laplace_learning import Schedule
+from noise.learning import Learned, Options, learn
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.engine import EagerEngine
@@ -34,9 +35,8 @@ def planned(source: str, *, at: str | None = None, batch: int = 1) -> Plan:
 
 def learned(plan: Plan, data: str = "own_models:images") -> Learned:
     # Random networks on random labels: any loss is allowed, since learning is not what is tested.
-    return learn(
-        plan, catalog.load_dataset(data), budget_points=99, count=2, seed=0, schedule=Schedule(steps=3, alpha=0)
-    )
+    options = Options(count=2, laplace=Schedule(steps=3, alpha=0))
+    return learn(plan, catalog.load_dataset(data), kind="laplace", budget_points=99, seed=0, options=options)
 
 
 def ran(plan: Plan, noise: Learned, samples: int = 3) -> RunRecord:
