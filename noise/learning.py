@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.learning_log import LearningLog
 from noise.mechanism import GaussianMechanism, Mechanism
+from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
 from noise.tensors import footprint_bytes
@@ -33,8 +34,9 @@ from profiles.zoo.catalog import has_random_weights
 DEFAULT_KIND: NoiseKind = "channel"
 #: How often noise is made weaker where its loss on the test inputs is not confidently within the budget.
 TIGHTENINGS = 6
-#: Weight of hiding a private label, where none is given.
-GAMMA = 10.0
+#: Weight of hiding a private label, where none is given: of a cross-entropy (Table 2), or beside the bound.
+GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
+EQUATIONS = get_args(Equation)
 
 
 class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,11 +123,20 @@ def options_for(
     require_kind(kind)
     if kind != "laplace" and (equation is not None or alpha is not None):
         raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")
-    options = Options(count=count, gamma=GAMMA if gamma is None else gamma, curve=curve)
+    options = Options(count=count, gamma=GAMMAS[kind] if gamma is None else gamma, curve=curve)
     if kind != "laplace":
         return options if steps is None else replace(options, gaussian=replace(options.gaussian, steps=steps))
-    told = {key: value for key, value in (("alpha", alpha), ("steps", steps)) if value is not None}
-    return replace(options, laplace=replace(options.laplace, **told))  # type: ignore[arg-type]
+    laplace = replace(options.laplace, alpha=alpha, equation=_equation(equation), curve=curve)
+    return replace(options, laplace=laplace if steps is None else replace(laplace, steps=steps))
+
+
+def _equation(name: str | None) -> Equation | None:
+    if name is None:
+        return None
+    for known in EQUATIONS:
+        if name == str(known):
+            return cast(Equation, known)
+    raise PlanError(f"--equation {name}: expected one of {', '.join(map(str, EQUATIONS))} (of the Shredder paper)")
 
 
 def learn(
