@@ -117,6 +117,7 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
         Row(("1/SNR of sampled noise", f"{result.snr_inverse:.2f}")),
         *_bound_rows(result),
         Row(("epochs, learnable parameters", f"{result.epochs:.2f}, {result.learnable_parameters}")),
+        *_share_rows(result),
         Row(("on disk", size(result.footprint_bytes))),
         Row(("time", f"{result.seconds:.1f} s")),
     ]
@@ -131,6 +132,11 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
             "data kept from training; for a safe margin learn with --confident"
         )
     terminal.say(_caveat(result))
+
+
+def _share_rows(result: "LearnResult") -> list[Row]:
+    share = result.edge_flops_share
+    return [] if share is None else [Row(("FLOPs on top of the edge half's", f"{100 * share:.2g} %"))]
 
 
 def _bound_rows(result: "LearnResult") -> list[Row]:

@@ -26,7 +26,7 @@ from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
 from noise.tensors import footprint_bytes
-from planner.noise_cost import NoiseKind, require_kind
+from planner.noise_cost import NoiseKind, noise_flops, require_kind, takes_tokens
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
 from profiles.zoo.catalog import has_random_weights
@@ -42,7 +42,8 @@ EQUATIONS = get_args(Equation)
 class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
     """What `plan learn --json` prints. snr_inverse: σ²(n) / E[a²] of sampled noise. bound_bits: the covariance bound.
 
-    seconds: of this run alone, where it continued another.
+    edge_flops_share: FLOPs of the noise over those of the edge half. seconds: of this run alone, where it continued
+    another.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
     epochs: float
     learnable_parameters: int
     footprint_bytes: int
+    edge_flops_share: float | None
     seconds: float
     curve: tuple[TradeOff, ...] = ()
 
@@ -84,6 +86,7 @@ class Learned:
     facts: NoiseFacts
     found: Found
     left_alone: tuple[str, ...]
+    edge_flops_share: float | None
     seconds: float
 
     def result(self) -> LearnResult:
@@ -104,6 +107,7 @@ class Learned:
             epochs=self.found.epochs,
             learnable_parameters=self.found.parameters,
             footprint_bytes=footprint_bytes(self.noise),
+            edge_flops_share=self.edge_flops_share,
             seconds=self.seconds,
             curve=self.found.curve,
         )
@@ -201,7 +205,10 @@ def learn(
         mixture_bound=mixture,
         settings={**found.settings, "seed": seed},
     )
-    return Learned(found.noise, facts, found, cut.beside, time.perf_counter() - start)
+    if not options.curve:
+        found = replace(found, curve=())
+    share = _edge_flops_share(cut, plan, kind)
+    return Learned(found.noise, facts, found, cut.beside, share, time.perf_counter() - start)
 
 
 def _laplace(task: Task, options: Options) -> Found:
@@ -252,6 +259,14 @@ def _begin(
 
 def _digest(labels: Labels | None) -> str | None:
     return None if labels is None else hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
+
+
+def _edge_flops_share(cut: CutNetwork, plan: Plan, kind: str) -> float | None:
+    """FLOPs of one inference's noise over those of the edge half; None where those are unknown."""
+    graph, batch = cut.network.graph, plan.settings.batch
+    edge = sum(graph.by_id[name].flops or 0 for name in plan.cut.edge_nodes) / batch
+    own = sum(noise_flops(kind, shape, tokens=takes_tokens(graph, node)) for node, shape in cut.shapes.items())
+    return own / edge if edge else None
 
 
 def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:

@@ -197,6 +197,8 @@ def verdict(plan: "Plan") -> list[str]:
         chosen = f"your own: the smallest legal cut that has {plan.settings.at} on the edge"
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
     lines = [f"cut: {short(plan.cut.name)} ({chosen}){speed}"]
+    if (share := plan.settings.noise_share) is not None:
+        lines.append(f"{plan.settings.noise} noise takes {100 * share:.2g} % of the edge half's FLOPs on top")
     if (gap := plan.settings.gap) is not None:
         lines.append(f"proved optimal (gap {gap:.2g})" if gap <= 1e-9 else f"not proved optimal (gap {gap:.2g})")
     if plan.settings.top:

@@ -13,7 +13,7 @@ from math import fsum
 import msgspec
 
 from planner import noise_cost
-from planner.plan import Predicted
+from planner.plan import Cut, Predicted
 from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.errors import CutError
@@ -93,6 +93,13 @@ class CostModel:
         if self.noise is None:
             return 0
         return sum(self._noise_flops(self.noise, node) for node in crossing if takes_noise(node))
+
+    def noise_share(self, cut: Cut) -> float | None:
+        """FLOPs of a cut's noise over those of its edge half; None where no noise was asked for or they are unknown."""
+        edge_flops = sum(self.graph.by_id[name].flops or 0 for name in cut.edge_nodes)
+        if self.noise is None or not edge_flops:
+            return None
+        return self.noise_flops(self.graph.by_id[one.node] for one in cut.crossing) / edge_flops
 
     def _noise_flops(self, kind: str, node: Node) -> int:
         rows, shape = (node.shape[0], node.shape[1:]) if node.shape[:1] == (self.edge.batch,) else (1, node.shape)

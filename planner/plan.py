@@ -99,12 +99,13 @@ class ParetoFront(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was asked of the planner. top: names of the best cuts, best first, where several were asked for.
 
-    gap: relative distance of the chosen cut's cost from the solver's proven bound, where a mixed-integer program
-    chose it; 0 is proved optimal.
+    noise_share: FLOPs of the noise over those of the edge half, both of the chosen cut. gap: relative distance of
+    the chosen cut's cost from the solver's proven bound, where a mixed-integer program chose it; 0 is proved optimal.
     """
 
     wire: Wire = "float32"
     noise: str | None = None
+    noise_share: NonNegative | None = None
     batch: Count = 1
     at: str | None = None
     public_inputs: tuple[str, ...] = ()

@@ -67,6 +67,7 @@ def cut(
         settings=Settings(
             wire=cast(Wire, wire),
             noise=noise,
+            noise_share=cost.noise_share(chosen),
             batch=edge.batch,
             at=at,
             public_inputs=tuple(sorted(constraints.public_inputs)),
