@@ -56,7 +56,8 @@ def pretrain(
 
     network: drawn anew from the seed, as its layers' constructors do. checkpoint: written after each epoch, and gone
     on from where it is of the same training. progress: called with steps done and of how many.
-    Raises DataError: fewer inputs than one batch. ArtifactError: a broken checkpoint, or a folder that takes none.
+    Raises DataError: fewer inputs than one batch, or a loss that is no number. ArtifactError: a broken checkpoint, or
+    a folder that takes none.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -121,6 +122,8 @@ class _Learner:
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             progress(done + 1, total)
+        if not torch.isfinite(loss):
+            raise DataError(f"training broke down in epoch {number + 1} (the loss is {loss:g}); try another --seed")
 
     def checkpoint(self, epochs_done: int, data: str) -> bytes:
         tensors = {f"network.{name}": value.contiguous() for name, value in self.network.state_dict().items()}

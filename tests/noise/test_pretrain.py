@@ -98,6 +98,15 @@ def test_the_hold_out_is_never_seen(digits: Dataset) -> None:
     assert all(torch.isfinite(value).all() for value in trained.network.state_dict().values())
 
 
+def test_training_that_breaks_down_is_said_and_not_kept(digits: Dataset, tmp_path: Path) -> None:
+    wrong = Split(digits.train.inputs.copy(), digits.train.labels)
+    wrong.inputs[0] = np.nan
+    checkpoint = tmp_path / "training.safetensors"
+    with pytest.raises(DataError, match="broke down in epoch 1"):
+        pretrain(small(), Dataset("digits", wrong, digits.test), RECIPE, seed=1, checkpoint=checkpoint)
+    assert not checkpoint.exists()
+
+
 def test_too_little_data_for_a_batch_is_said(digits: Dataset) -> None:
     with pytest.raises(DataError, match="one batch of 16"):
         pretrain(small(), Dataset("few", digits.train[:12], digits.test), RECIPE, seed=1)
