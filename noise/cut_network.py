@@ -16,6 +16,7 @@ from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, ro
 from noise.collection import Accuracy
 from noise.datasets.records import Split
 from noise.mechanism import Mechanism
+from noise.network_inputs import fitted
 from noise.randomness import Randomness
 from planner.legality import CutRules
 from planner.plan import CrossingTensor, Plan
@@ -118,20 +119,9 @@ class CutNetwork:
         """The number of rows that one call of a half takes; None: any."""
         return None if self.halves.any_rows else self.network.batch
 
-    def fitting(self, inputs: Array, *, origin: str) -> Array:
-        """Inputs [n, ...] in the type the network takes. Raises DataError where shape or type do not fit."""
-        if len(self.network.example) != 1:
-            names = ", ".join(node.id for node in self.network.graph.inputs)
-            raise DataError(
-                f"{origin}: one array of inputs, the model takes {names}; data for one input is supported"
-            )
-        example = self.network.example[0]
-        expected, dtype = tuple(example.shape[1:]), str(example.dtype).removeprefix("torch.")
-        if tuple(inputs.shape[1:]) != expected:
-            raise DataError(f"{origin}: inputs of shape {list(inputs.shape[1:])}, the model takes {list(expected)}")
-        if np.dtype(dtype).kind != inputs.dtype.kind:
-            raise DataError(f"{origin}: inputs of type {inputs.dtype}, the model takes {dtype}")
-        return inputs.astype(dtype, copy=False)
+    def fitting(self, inputs: Any, *, origin: str) -> tuple[Array, ...]:
+        """As `network_inputs.fitted`: an array [n, ...] for each input of the network."""
+        return fitted(self.network, inputs, origin=origin)
 
     @property
     def elements(self) -> int:
@@ -164,16 +154,28 @@ class CutNetwork:
         most = max(1, min(500, CHUNK_ELEMENTS // max(1, self.elements)))
         done = 0
         for part, count in batches(inputs, rows=self.rows, most=most):
-            crossing = dict(zip(self.halves.crossing, self.edge.run([part]), strict=False))
-            rowed = {name: one if one.ndim and len(one) == len(part) else one[None] for name, one in crossing.items()}
+            size = len(part[0])
+            crossing = dict(zip(self.halves.crossing, self.edge.run(part), strict=False))
+            rowed = {name: one if one.ndim and len(one) == size else one[None] for name, one in crossing.items()}
             # Learning works in float32, whatever the network's own floats are.
             tensors = tuple(
                 rowed[name][:count].reshape(count, -1).astype(np.float32, copy=False) for name in self.shapes
             )
             beside = tuple(rowed[name][:count] for name in self.beside)
+            self._require_finite(tensors, origin=origin)
             logits = self._checked_logits(tensors, beside, split.labels, origin=origin)
             yield Activations(tensors, beside, split.labels[done : done + count], logits)
             done += count
+
+    def _require_finite(self, tensors: Sequence[Array], *, origin: str) -> None:
+        """Infinity is what it was under any noise."""
+        for name, one in zip(self.shapes, tensors, strict=True):
+            if not np.isfinite(one).all():
+                odd = one[~np.isfinite(one)][0]
+                raise NoiseError(
+                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write the -inf "
+                    "of a mask as a finite number, or if public inputs alone decide it plan with --public-input"
+                )
 
     def _checked_logits(
         self, tensors: Sequence[Array], beside: Sequence[Array], labels: Array, *, origin: str
