@@ -52,11 +52,9 @@ def _require_legal(plan: Plan, network: TracedNetwork) -> None:
 
 
 def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
-    """What takes noise must be floats, in whole shares, and decide the first output."""
+    """What crosses must be whole shares; what takes noise must be floats, and decide the first output."""
     for one in plan.cut.crossing:
-        if not takes_noise(one, plan, network):
-            continue
-        if not one.dtype.startswith("float"):
+        if takes_noise(one, plan, network) and not one.dtype.startswith("float"):
             raise NoiseError(
                 f"{one.node} crosses and holds {one.dtype}; noise is for float16, float32 and float64: "
                 "cut elsewhere, or convert the model with .float()"
@@ -173,8 +171,8 @@ class CutNetwork:
             if not np.isfinite(one).all():
                 odd = one[~np.isfinite(one)][0]
                 raise NoiseError(
-                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write the -inf "
-                    "of a mask as a finite number, or if public inputs alone decide it plan with --public-input"
+                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write -inf as "
+                    "a finite number; a mask that public inputs alone decide crosses as it is (--public-input)"
                 )
 
     def _checked_logits(

@@ -96,9 +96,9 @@ def lenet_plan(lenet_profile: DeviceProfile) -> Any:
 @pytest.fixture(scope="session")
 def lenet_learned(lenet_plan: Any, mnist: Any) -> Any:
     """A small collection for that cut, learned on real digits."""
-    from noise.learning import learn
+    from noise.learning import Options, learn
 
-    return learn(lenet_plan, mnist, budget_points=1.5, count=4, seed=1)
+    return learn(lenet_plan, mnist, kind="laplace", budget_points=1.5, seed=1, options=Options(count=4))
 
 
 @pytest.fixture(autouse=True)

@@ -58,8 +58,7 @@ def as_split(given: Any, *, origin: str) -> Split:
 def _inputs(given: Any, labels: NDArray[Any], origin: str) -> Any:
     """An array for every input: by name as they were given, in a tuple, or one alone."""
     # A list as long as the labels holds the rows of one input.
-    rows = not isinstance(given, Mapping) and labels.ndim and len(given) == len(labels)
-    several = _is_several(given) and not rows
+    several = _is_several(given) and (isinstance(given, Mapping) or (len(given),) != labels.shape[:1])
     arrays = {name: _array(given[name] if several else given, origin) for name in (_names(given) if several else [0])}
     if not arrays or not labels.ndim or not all(one.ndim for one in arrays.values()):
         raise DataError(

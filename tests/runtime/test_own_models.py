@@ -13,7 +13,8 @@ import torch
 from servers import serving
 
 from noise.datasets import catalog
-from noise.learning import Learned, Schedule, learn
+from noise.laplace_learning import Schedule
+from noise.learning import Learned, Options, learn
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.engine import EagerEngine
@@ -34,9 +35,8 @@ def planned(source: str, *, at: str | None = None, batch: int = 1) -> Plan:
 
 def learned(plan: Plan, data: str = "own_models:images") -> Learned:
     # Random networks on random labels: any loss is allowed, since learning is not what is tested.
-    return learn(
-        plan, catalog.load_dataset(data), budget_points=99, count=2, seed=0, schedule=Schedule(steps=3, alpha=0)
-    )
+    options = Options(count=2, laplace=Schedule(steps=3, alpha=0))
+    return learn(plan, catalog.load_dataset(data), kind="laplace", budget_points=99, seed=0, options=options)
 
 
 def ran(plan: Plan, noise: Learned, samples: int = 3) -> RunRecord:
@@ -110,7 +110,7 @@ def test_an_exported_file_of_one_batch_runs(tmp_path: Path) -> None:
     [
         ("own_models:early", "own_models:many_classes", DataError, "labels from 0 to 39, the model tells 5 classes"),
         ("own_models:early", "own_models:whole_numbers", DataError, "inputs of type uint8, the model takes float32"),
-        ("own_models:early", "own_models:dictionaries", DataError, "got dict and ndarray, expected two arrays"),
+        ("own_models:early", "own_models:dictionaries", DataError, "picture among the inputs, the model takes x;"),
         ("own_models:bfloat", "own_models:images", NoiseError, "holds bfloat16; noise is for float16"),
     ],
 )
