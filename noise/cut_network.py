@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from noise.datasets.records import Split
 from noise.mechanism import Mechanism
 from noise.network_inputs import fitted
 from noise.randomness import Randomness
+from noise.side_by_side import side_by_side
 from planner.legality import CutRules
 from planner.plan import CrossingTensor, Plan
 from profiles import codec
@@ -112,6 +114,10 @@ class CutNetwork:
         edge, cloud = TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False)
         return cls(network, made, edge, cloud, shapes, beside, plan.settings.wire)
 
+    @cached_property
+    def _across(self) -> Callable[..., Any]:
+        return side_by_side(self.cloud)
+
     @property
     def rows(self) -> int | None:
         """The number of rows that one call of a half takes; None: any."""
@@ -171,8 +177,8 @@ class CutNetwork:
             if not np.isfinite(one).all():
                 odd = one[~np.isfinite(one)][0]
                 raise NoiseError(
-                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write -inf as "
-                    "a finite number; a mask that public inputs alone decide crosses as it is (--public-input)"
+                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write "
+                    "-inf as a finite number; what public inputs alone decide crosses as it is (--public-input)"
                 )
 
     def _checked_logits(
@@ -197,7 +203,7 @@ class CutNetwork:
         missing = 0
         if self.rows is not None:
             # One call for each batch that was traced, side by side.
-            call = torch.vmap(self.cloud)
+            call = self._across
             missing = -len(flat[0]) % self.rows
         shaped = []
         for name in self.halves.crossing:

@@ -60,6 +60,19 @@ class Encoder(nn.Module):
         return self.head((hidden * kept).sum(1) / kept.sum(1))
 
 
+class Masked(nn.Module):
+    """[n, 6] → logits, with −inf where an input decides it; two operators take that, so that it can cross."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Linear(6, 5), nn.Linear(5, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = x.masked_fill(x < -1, float("-inf"))
+        return self.head(x.exp() + x.sigmoid())
+
+
 class TimeFirst(nn.Module):
     """Two inputs, [n, 4, 3] and [n, 2]; a recurrent layer wants time before the batch, and the batch is one."""
 
@@ -91,6 +104,10 @@ def encoder() -> Any:
     return _made(Encoder), {"input_ids": ids, "attention_mask": mask}
 
 
+def masked() -> Any:
+    return _made(Masked), torch.rand(1, 6)
+
+
 def time_first() -> Any:
     return _made(TimeFirst), (torch.rand(1, 4, 3), torch.rand(1, 2))
 
@@ -104,24 +121,24 @@ def _answered(module: nn.Module, *inputs: np.ndarray) -> np.ndarray:
 def _split(module: nn.Module, *inputs: np.ndarray, take: Callable[..., Any] = lambda *all: all) -> Any:
     """Train and test pairs, (take(inputs), labels)."""
     labels = _answered(module, *inputs)
-    rows = slice(0, 500), slice(500, None)
+    rows = slice(0, 3000), slice(3000, None)
     return tuple((take(*(one[part] for one in inputs)), labels[part]) for part in rows)
 
 
 def vectors() -> Any:
-    x = np.random.default_rng(0).standard_normal((800, 6)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((4000, 6)).astype(np.float32)
     return _split(residual()[0], x, take=lambda x: x)
 
 
 def vectors_of_dense() -> Any:
-    x = np.random.default_rng(0).standard_normal((800, 6)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((4000, 6)).astype(np.float32)
     return _split(dense()[0], x, take=lambda x: x)
 
 
 def _texts() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
-    mask = (np.arange(LENGTH) < random.integers(1, LENGTH + 1, (800, 1))).astype(np.int64)
-    return random.integers(0, TOKENS, (800, LENGTH)), mask
+    mask = (np.arange(LENGTH) < random.integers(1, LENGTH + 1, (4000, 1))).astype(np.int64)
+    return random.integers(0, TOKENS, (4000, LENGTH)), mask
 
 
 def texts() -> Any:
@@ -135,5 +152,5 @@ def texts_in_order() -> Any:
 
 def series() -> Any:
     random = np.random.default_rng(0)
-    both = (random.standard_normal(shape).astype(np.float32) for shape in ((800, 4, 3), (800, 2)))
+    both = (random.standard_normal(shape).astype(np.float32) for shape in ((4000, 4, 3), (4000, 2)))
     return _split(time_first()[0], *both)
