@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, ro
 from noise.collection import Accuracy
 from noise.datasets.records import Split
 from noise.mechanism import Mechanism
+from noise.network_inputs import fitted
 from noise.randomness import Randomness
+from noise.side_by_side import side_by_side
 from planner.legality import CutRules
 from planner.plan import CrossingTensor, Plan
 from profiles import codec
@@ -52,11 +55,9 @@ def _require_legal(plan: Plan, network: TracedNetwork) -> None:
 
 
 def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
-    """What takes noise must be floats, in whole shares, and decide the first output."""
+    """What crosses must be whole shares; what takes noise must be floats, and decide the first output."""
     for one in plan.cut.crossing:
-        if not takes_noise(one, plan, network):
-            continue
-        if not one.dtype.startswith("float"):
+        if takes_noise(one, plan, network) and not one.dtype.startswith("float"):
             raise NoiseError(
                 f"{one.node} crosses and holds {one.dtype}; noise is for float16, float32 and float64: "
                 "cut elsewhere, or convert the model with .float()"
@@ -114,25 +115,18 @@ class CutNetwork:
         edge, cloud = TorchEngine(made.edge, device=device), made.cloud.requires_grad_(False)
         return cls(network, made, edge, cloud, shapes, beside, plan.settings.wire)
 
+    @cached_property
+    def _across(self) -> Callable[..., Any]:
+        return side_by_side(self.cloud)
+
     @property
     def rows(self) -> int | None:
         """The number of rows that one call of a half takes; None: any."""
         return None if self.halves.any_rows else self.network.batch
 
-    def fitting(self, inputs: Array, *, origin: str) -> Array:
-        """Inputs [n, ...] in the type the network takes. Raises DataError where shape or type do not fit."""
-        if len(self.network.example) != 1:
-            names = ", ".join(node.id for node in self.network.graph.inputs)
-            raise DataError(
-                f"{origin}: one array of inputs, the model takes {names}; data for one input is supported"
-            )
-        example = self.network.example[0]
-        expected, dtype = tuple(example.shape[1:]), str(example.dtype).removeprefix("torch.")
-        if tuple(inputs.shape[1:]) != expected:
-            raise DataError(f"{origin}: inputs of shape {list(inputs.shape[1:])}, the model takes {list(expected)}")
-        if np.dtype(dtype).kind != inputs.dtype.kind:
-            raise DataError(f"{origin}: inputs of type {inputs.dtype}, the model takes {dtype}")
-        return inputs.astype(dtype, copy=False)
+    def fitting(self, inputs: Any, *, origin: str) -> tuple[Array, ...]:
+        """As `network_inputs.fitted`: an array [n, ...] for each input of the network."""
+        return fitted(self.network, inputs, origin=origin)
 
     @property
     def elements(self) -> int:
@@ -165,16 +159,28 @@ class CutNetwork:
         most = max(1, min(500, CHUNK_ELEMENTS // max(1, self.elements)))
         done = 0
         for part, count in batches(inputs, rows=self.rows, most=most):
-            crossing = dict(zip(self.halves.crossing, self.edge.run([part]), strict=False))
-            rowed = {name: one if one.ndim and len(one) == len(part) else one[None] for name, one in crossing.items()}
+            size = len(part[0])
+            crossing = dict(zip(self.halves.crossing, self.edge.run(part), strict=False))
+            rowed = {name: one if one.ndim and len(one) == size else one[None] for name, one in crossing.items()}
             # Learning works in float32, whatever the network's own floats are.
             tensors = tuple(
                 rowed[name][:count].reshape(count, -1).astype(np.float32, copy=False) for name in self.shapes
             )
             beside = tuple(rowed[name][:count] for name in self.beside)
+            self._require_finite(tensors, origin=origin)
             logits = self._checked_logits(tensors, beside, split.labels, origin=origin)
             yield Activations(tensors, beside, split.labels[done : done + count], logits)
             done += count
+
+    def _require_finite(self, tensors: Sequence[Array], *, origin: str) -> None:
+        """Infinity is what it was under any noise."""
+        for name, one in zip(self.shapes, tensors, strict=True):
+            if not np.isfinite(one).all():
+                odd = one[~np.isfinite(one)][0]
+                raise NoiseError(
+                    f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write "
+                    "-inf as a finite number; what public inputs alone decide crosses as it is (--public-input)"
+                )
 
     def _checked_logits(
         self, tensors: Sequence[Array], beside: Sequence[Array], labels: Array, *, origin: str
@@ -198,7 +204,7 @@ class CutNetwork:
         missing = 0
         if self.rows is not None:
             # One call for each batch that was traced, side by side.
-            call = torch.vmap(self.cloud)
+            call = self._across
             missing = -len(flat[0]) % self.rows
         shaped = []
         for name in self.halves.crossing:

@@ -33,7 +33,7 @@ EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 #: Rows that the bound is computed from while noise is chosen, and elements of them at most.
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
 #: A channel starts from this one: what is learned moves on from there.
-STARTING_EPSILONS = (0.03,)
+STARTING_EPSILONS = (0.03, 0.01, 0.003)
 #: Elements of the rows on which divergence and bound are balanced.
 BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
@@ -66,7 +66,7 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
 
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
-    start = _isotropic(task) if _all_dense(task) else _best_inverse(task, STARTING_EPSILONS)
+    start = _best_inverse(task, STARTING_EPSILONS)
     work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
     # Without a map the loss goes to nothing with the noise.
     settled = work.settled() or replace(start, noise=_unmapped(task, start.noise))

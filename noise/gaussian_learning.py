@@ -41,7 +41,8 @@ class Steering:
     """How β follows the budget: every so many steps by exp(rate · (budget − loss) / budget), the exponent held to
     ± rate, and β to a factor of its start. memory: of the loss's running mean."""
 
-    rate: float = 0.16
+    rate: float = 0.1
+    begin: float = 0.3
     least: float = 1 / 20
     most: float = 50.0
     every: int = 20
@@ -50,11 +51,13 @@ class Steering:
 
 @dataclass(frozen=True)
 class GaussianSchedule:
-    """steps of Adam, batch rows each; its rate falls by a cosine to `last` of its start. clip: of the gradient."""
+    """steps of Adam, batch rows each. Its rate rises over the share `warm` of the steps, for Adam's first steps are as
+    long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
 
     steps: int = 2000
     batch: int = 256
     last: float = 0.05
+    warm: float = 0.05
     clip: float = 10.0
     steering: Steering = Steering()
 
@@ -86,8 +89,10 @@ class Learner:
         target = self.task.budget.points if points is None else points
         while self._step < self.schedule.steps:
             self._one_step()
-            if self._step % self.schedule.steering.every == 0:
-                self._steer(target)
+            steering = self.schedule.steering
+            if self._step % steering.every == 0:
+                if self._step >= steering.begin * self.schedule.steps:
+                    self._steer(target)
                 self.task.progress(self._step, self.schedule.steps)
             if self.task.checkpoint.due:
                 self.keep()
@@ -120,7 +125,8 @@ class Learner:
         schedule, train = self.schedule, self.task.train
         for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
             along = 0.5 * (1 + math.cos(math.pi * self._step / schedule.steps))
-            group["lr"] = rate * (schedule.last + (1 - schedule.last) * along)
+            warm = min(1.0, (self._step + 1) / (schedule.warm * schedule.steps))
+            group["lr"] = rate * warm * (schedule.last + (1 - schedule.last) * along)
         random = self._generator(0)
         rows = torch.randint(len(train), (schedule.batch,), generator=random).sort().values.numpy()
         part = train.take(rows)

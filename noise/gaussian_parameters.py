@@ -16,7 +16,7 @@ from planner.noise_cost import DENSE_ELEMENTS, MapForm
 
 Group = dict[str, object]
 #: Adam's rate for parameters that act alone, and for the n² of a matrix together: those add up over a row.
-RATE, MATRIX_RATE = 1e-2, 0.6
+RATE, MATRIX_RATE, MAP_RATE = 1e-2, 0.6, 0.2
 #: A spread is never below this share of the tensor's root mean square.
 FLOOR = 0.05
 
@@ -127,7 +127,7 @@ class LearnedMap(nn.Module):
         return (self.bias * self.unit).detach().numpy().astype(np.float32)
 
     def groups(self) -> list[Group]:
-        rate = min(RATE, MATRIX_RATE / self.size)
+        rate = min(RATE, MAP_RATE / self.size)
         return [{"params": [self.weight], "lr": rate}, {"params": [self.bias], "lr": RATE}]
 
 

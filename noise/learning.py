@@ -37,6 +37,8 @@ TIGHTENINGS = 6
 #: Weight of hiding a private label, where none is given: of a cross-entropy (Table 2), or beside the bound.
 GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
 EQUATIONS = get_args(Equation)
+#: Of the inputs these rows tell one data set from another.
+_ENDS = (slice(100), slice(-100, None))
 
 
 class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,8 +247,9 @@ def _begin(
     facts = (plan.model.architecture, plan.model.weights, plan.cut.edge_nodes, plan.settings, data.name, asked, seed)
     state = hashlib.sha256(repr(facts).encode())
     for split in (data.train, data.test):
-        state.update(repr((split.inputs.shape, split.inputs.dtype)).encode())
-        for part in (split.inputs[:100], split.inputs[-100:], split.labels):
+        inputs = split.by_input
+        state.update(repr([(name, one.shape, one.dtype) for name, one in inputs.items()]).encode())
+        for part in (*(one[rows] for one in inputs.values() for rows in _ENDS), split.labels):
             state.update(np.ascontiguousarray(part).tobytes())
     checkpoint = Checkpoint(keep, key=state.hexdigest())
     begun = checkpoint.get("begun")

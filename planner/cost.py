@@ -95,7 +95,7 @@ class CostModel:
         return sum(self._noise_flops(self.noise, node) for node in crossing if takes_noise(node))
 
     def noise_share(self, cut: Cut) -> float | None:
-        """FLOPs of a cut's noise over those of its edge half; None where no noise was asked for or they are unknown."""
+        """FLOPs of a cut's noise over those of its edge half; None where none is priced."""
         edge_flops = sum(self.graph.by_id[name].flops or 0 for name in cut.edge_nodes)
         if self.noise is None or not edge_flops:
             return None

@@ -68,30 +68,33 @@ class EagerEngine:
         return [one.numpy() for one in self._network.eager([torch.from_numpy(np.array(one)) for one in inputs])]
 
 
-def batches(inputs: Array, *, rows: int | None, most: int = 500) -> Iterator[tuple[Array, int]]:
-    """Some rows at a time, and how many of them count.
+def batches(inputs: Sequence[Array], *, rows: int | None, most: int = 500) -> Iterator[tuple[list[Array], int]]:
+    """Some rows of every input at a time, and how many of them count.
 
     rows: the only number that one call takes, the last batch then filled up with copies of its last row; None: any
     up to `most`.
     """
     size = rows or most
-    for start in range(0, len(inputs), size):
-        part = inputs[start : start + size]
-        count = len(part)
+    for start in range(0, len(inputs[0]), size):
+        part = [one[start : start + size] for one in inputs]
+        count = len(part[0])
         if rows is not None and count < size:
-            part = np.concatenate([part, np.repeat(part[-1:], size - count, axis=0)])
+            part = [np.concatenate([one, np.repeat(one[-1:], size - count, axis=0)]) for one in part]
         yield part, count
 
 
-def run_in_batches(engine: Engine, inputs: Array, *, rows: int | None = None, most: int = 500) -> list[Array]:
-    """All rows of one input through an engine, in `batches`; outputs joined again, [rows, ...] each.
+def run_in_batches(
+    engine: Engine, inputs: Sequence[Array], *, rows: int | None = None, most: int = 500
+) -> list[Array]:
+    """All rows of every input through an engine, in `batches`; outputs joined again, [rows, ...] each.
 
     An output whose first dimension is not the batch is one row's, at one row a call.
     """
     columns: list[list[Array]] = []
     for part, count in batches(inputs, rows=rows, most=most):
-        answers = engine.run([part])
-        columns.append([(one if one.ndim and len(one) == len(part) else one[None])[:count] for one in answers])
+        size = len(part[0])
+        answers = engine.run(part)
+        columns.append([(one if one.ndim and len(one) == size else one[None])[:count] for one in answers])
     return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 

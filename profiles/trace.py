@@ -60,6 +60,16 @@ class TracedNetwork:
         """Whether a traced size is the batch's own symbol."""
         return isinstance(size, torch.SymInt) and bool(size.node.expr == self.batch_symbol)
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs in the graph's order by the names their owner knows: of forward's parameters. A graph's own ids
+        differ where a name was taken (`input` is `input_1` there)."""
+        parameters = inspect.signature(self.model.module.forward).parameters
+        names = (*list(parameters)[: len(self.model.args)], *self.model.kwargs)
+        ids = tuple(node.id for node in self.graph.inputs)
+        plain = len(names) == len(ids) and all(isinstance(one, torch.Tensor) for one in self.model.args)
+        return names if plain else ids
+
     def eager(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """What the user's own module answers to inputs in the graph's order, each tensor of it: the witness against
         which halves are held."""

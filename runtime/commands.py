@@ -92,7 +92,9 @@ def run(
     link: Annotated[str | None, typer.Option(help="Emulate this link instead of the plan's.")] = None,
     no_emulation: Annotated[bool, typer.Option("--no-emulation", help="Local cloud on plain loopback.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the record of the run is written.")] = None,
-    input: Annotated[Path | None, typer.Option(help="Your own inputs, an .npy of n of them.")] = None,
+    input: Annotated[
+        Path | None, typer.Option(help="Your own inputs: an .npy of n of them; of several inputs an .npz, by name.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Where their outputs go, an .npy.")] = None,
     draw: Annotated[
         Draw,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from noise.accuracy import compare
@@ -24,6 +25,7 @@ from planner.plan import Plan
 from profiles import halves
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
 from profiles.errors import PeerError
+from profiles.graph import Node
 from profiles.link import LinkProfile
 from runtime.client import CloudClient, Exchange
 from runtime.edge import EdgeHalf, Inference
@@ -80,7 +82,7 @@ def run(
         reference = None
         if server is None:
             reference = stack.enter_context(CloudClient(url, cloud_only_name(plan.model.name)))
-        measured = _measure(edge, reference, cut, inputs, samples=min(samples, len(inputs)), progress=progress)
+        measured = _measure(edge, reference, cut, inputs, samples=min(samples, len(inputs[0])), progress=progress)
         retries = client.retries_made
     return _record(
         plan,
@@ -131,7 +133,7 @@ def edge_half(
     )
 
 
-def _whole(cut: CutNetwork, inputs: Array) -> tuple[float, Array]:
+def _whole(cut: CutNetwork, inputs: Sequence[Array]) -> tuple[float, Array]:
     """Largest difference between the halves and the user's own module, and the module's classes; in this process,
     without noise."""
     own, cloud = EagerEngine(cut.network), TorchEngine(cut.cloud)
@@ -139,9 +141,9 @@ def _whole(cut: CutNetwork, inputs: Array) -> tuple[float, Array]:
     differences = []
     for size in sizes:
         first, _ = next(batches(inputs, rows=cut.rows, most=size))
-        crossing = cut.edge.run([first])
+        crossing = cut.edge.run(first)
         answers = cloud.run(crossing[: len(cut.halves.crossing)])
-        differences.append(halves.require_equal(own.run([first]), cut.halves.joined(crossing, answers)))
+        differences.append(halves.require_equal(own.run(first), cut.halves.joined(crossing, answers)))
     answers = run_in_batches(own, inputs, rows=cut.rows, most=EQUALITY_ROWS)
     return max(differences), answers[0].argmax(1)
 
@@ -159,42 +161,49 @@ def _measure(
     edge: EdgeHalf,
     reference: CloudClient | None,
     cut: CutNetwork,
-    inputs: Array,
+    inputs: Sequence[Array],
     *,
     samples: int,
     progress: Progress,
 ) -> _Measured:
-    pixels = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     singles: list[Inference] = []
     reference_ms: list[float] = []
-    classes = np.empty(len(inputs), dtype=np.int64)
-    batch = cut.network.batch
+    total, batch = len(inputs[0]), cut.network.batch
+    classes = np.empty(total, dtype=np.int64)
     for index in range(-WARM_UPS, samples):
-        rows = np.arange(index * batch, (index + 1) * batch) % len(inputs)
-        done = edge.infer([inputs[rows]])
-        exchange = _cloud_only(reference, cut, pixels) if reference else None
+        rows = np.arange(index * batch, (index + 1) * batch) % total
+        done = edge.infer([one[rows] for one in inputs])
+        exchange = _cloud_only(reference, cut, random) if reference else None
         if index >= 0:
             singles.append(done)
             classes[rows] = done.outputs[0].argmax(1)
             if exchange:
                 reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
-            progress(min((index + 1) * batch, len(inputs)), len(inputs))
-    at = min(samples * batch, len(inputs))
-    for part, count in batches(inputs[at:], rows=cut.rows, most=BATCH):
-        classes[at : at + count] = edge.infer([part]).outputs[0].argmax(1)[:count]
+            progress(min((index + 1) * batch, total), total)
+    at = min(samples * batch, total)
+    for part, count in batches([one[at:] for one in inputs], rows=cut.rows, most=BATCH):
+        classes[at : at + count] = edge.infer(part).outputs[0].argmax(1)[:count]
         at += count
-        progress(at, len(inputs))
+        progress(at, total)
     return _Measured(singles, np.array(reference_ms) if reference else None, classes)
 
 
-def _cloud_only(client: CloudClient, cut: CutNetwork, pixels: np.random.Generator) -> Exchange:
-    """Cloud-only with random pixels: its time does not depend on them, and no input crosses."""
-    tensors = {}
-    for node in cut.network.graph.inputs:
-        dtype = np.dtype(encoded_dtype(node))
-        raw = pixels.integers(0, 256, size=node.shape)
-        tensors[node.id] = raw.astype(dtype) if dtype == np.uint8 else np.zeros(raw.shape, dtype)
-    return client.infer(tensors)
+def _cloud_only(client: CloudClient, cut: CutNetwork, random: np.random.Generator) -> Exchange:
+    """Cloud-only with random inputs: its time does not depend on them, and no input of the user's crosses."""
+    nodes = zip(cut.network.graph.inputs, cut.network.example, strict=True)
+    return client.infer({node.id: _random_input(node, example, random) for node, example in nodes})
+
+
+def _random_input(node: Node, example: torch.Tensor, random: np.random.Generator) -> Array:
+    """As a client would send it: pixels of 8 bits; whole numbers (token ids, masks) among those of the example."""
+    dtype = np.dtype(encoded_dtype(node))
+    if dtype == np.uint8 and example.dtype != torch.uint8:
+        return random.integers(0, 256, size=node.shape, dtype=np.uint8)
+    if dtype.kind == "f":
+        return random.random(node.shape).astype(dtype)
+    low, high = int(example.min()), int(example.max())
+    return random.integers(low, high, size=node.shape, endpoint=True).astype(dtype)
 
 
 def _record(

@@ -130,7 +130,7 @@ class _Autocast(nn.Module):
 
 def dictionaries() -> Any:
     (x, y), _ = images()
-    return ({"x": x}, y), ({"x": x}, y)
+    return ({"picture": x}, y), ({"picture": x}, y)
 
 
 class _Silent(nn.Linear):

@@ -3,7 +3,9 @@
 The function takes nothing and returns train and test. Each is a pair (inputs, labels), a triple (inputs, labels,
 private), of arrays or torch tensors, or a map-style torch data set of such items. Labels are class indices from 0:
 whole numbers of any type, floats and truth values among them. Inputs are numbers: floats become float32, whole
-numbers (token ids) int64, bytes and truth values stay. private: an array, named `private`, or a dictionary of arrays.
+numbers (token ids) int64, bytes and truth values stay. Of a network with several inputs they are a tuple of arrays in
+the order of its forward, or a dictionary of them by its parameters' names; an item of a data set has them likewise.
+private: an array, named `private`, or a dictionary of arrays.
 """
 
 from collections.abc import Mapping
@@ -42,21 +44,37 @@ def load_own(source: str) -> Dataset:
 def as_split(given: Any, *, origin: str) -> Split:
     """Inputs, labels and private labels, checked. Raises DataError."""
     parts = _parts(given, origin)
-    inputs, labels = (_array(part, origin) for part in parts[:2])
-    if not inputs.ndim or not labels.ndim:
-        kinds = " and ".join(type(part).__name__ for part in parts[:2])
-        raise DataError(f"{origin}: got {kinds}, expected two arrays; data for networks of one input are supported")
-    if len(inputs) != len(labels) or len(labels) < FEWEST_ROWS:
-        raise DataError(
-            f"{origin}: {len(inputs)} inputs and {len(labels)} labels, expected as many, {FEWEST_ROWS} or more"
-        )
+    labels = _array(parts[1], origin)
+    inputs = _inputs(parts[0], labels, origin)
     named: Any = parts[2] if parts[2:] else {}
     named = named if isinstance(named, Mapping) else {"private": named}
     private = {
         str(name): class_indices(_array(one, origin), rows=len(labels), origin=f"{origin}, private label {name!r}")
         for name, one in named.items()
     }
-    return Split(_numbers(inputs, origin), class_indices(labels, rows=len(labels), origin=origin), private)
+    return Split(inputs, class_indices(labels, rows=len(labels), origin=origin), private)
+
+
+def _inputs(given: Any, labels: NDArray[Any], origin: str) -> Any:
+    """An array for every input: by name as they were given, in a tuple, or one alone."""
+    # A list as long as the labels holds the rows of one input.
+    several = _is_several(given) and (isinstance(given, Mapping) or (len(given),) != labels.shape[:1])
+    arrays = {name: _array(given[name] if several else given, origin) for name in (_names(given) if several else [0])}
+    if not arrays or not labels.ndim or not all(one.ndim for one in arrays.values()):
+        raise DataError(
+            f"{origin}: got {type(given).__name__} and labels {list(labels.shape)}, expected two arrays; "
+            "of several inputs give a tuple of arrays, or a dict by name"
+        )
+    for name, one in arrays.items():
+        which = "inputs" if len(arrays) == 1 else f"rows of input {name!r}"
+        if len(one) != len(labels) or len(labels) < FEWEST_ROWS:
+            raise DataError(
+                f"{origin}: {len(one)} {which} and {len(labels)} labels, expected as many, {FEWEST_ROWS} or more"
+            )
+        arrays[name] = _numbers(one, origin if len(arrays) == 1 else f"{origin}, input {name!r}")
+    if isinstance(given, Mapping):
+        return arrays
+    return tuple(arrays.values()) if len(arrays) > 1 else arrays[0]
 
 
 def class_indices(labels: NDArray[Any], *, rows: int, origin: str) -> Labels:
@@ -114,20 +132,39 @@ def _items(given: Any, origin: str) -> tuple[Any, ...]:
         if not isinstance(item, tuple | list) or len(item) != (len(rows[0]) if rows else min(max(len(item), 2), 3)):
             kind = f"{len(item)} parts" if isinstance(item, tuple | list) else type(item).__name__
             raise DataError(f"{origin}: item {index} is {kind}, expected (input, label) in every item")
-        rows.append(tuple(part if isinstance(part, Mapping) else _array(part, origin) for part in item))
+        rows.append(tuple(part if _is_several(part) else _array(part, origin) for part in item))
     if not rows:
         raise DataError(f"{origin}: a data set without items, expected {FEWEST_ROWS} or more")
     return tuple(_stacked(column, origin) for column in zip(*rows, strict=True))
 
 
+def _is_several(part: Any) -> bool:
+    """Whether an item's part holds several arrays: several inputs, or private labels by name."""
+    return isinstance(part, Mapping) or (
+        isinstance(part, tuple | list) and len(part) > 1 and all(getattr(one, "ndim", 0) for one in part)
+    )
+
+
 def _stacked(column: tuple[Any, ...], origin: str) -> Any:
-    if isinstance(column[0], Mapping):
-        return {name: [row[name] for row in column] for name in column[0]}
+    """The items' arrays as one [n, ...]; of items with several one for each, by name or in order."""
+    if any(map(_is_several, column)):
+        names = [_names(row) for row in column]
+        if odd := next((one for one in names if set(one) != set(names[0])), None):
+            raise DataError(f"{origin}: items of {names[0]} and {odd}, expected the same in every item")
+        taken = {one: _stacked(tuple(_array(row[one], origin) for row in column), origin) for one in names[0]}
+        return taken if isinstance(column[0], Mapping) else tuple(taken.values())
     shapes = {row.shape for row in column}
     if len(shapes) > 1:
         one, other = sorted(map(list, shapes))[:2]
         raise DataError(f"{origin}: items of shapes {one} and {other}, expected one shape; pad or crop them")
     return np.stack(column)
+
+
+def _names(row: Any) -> list[Any]:
+    """Names or numbers of an item's arrays."""
+    if isinstance(row, Mapping):
+        return list(row)
+    return list(range(len(row))) if _is_several(row) else [0]
 
 
 def _array(part: Any, origin: str) -> NDArray[Any]:
@@ -158,9 +195,12 @@ def _numbers(inputs: NDArray[Any], origin: str) -> NDArray[Any]:
 
 
 def _require_alike(train: Split, test: Split, source: str) -> None:
-    shapes = list(train.inputs.shape[1:]), list(test.inputs.shape[1:])
-    if shapes[0] != shapes[1]:
-        raise DataError(f"{source}: one input is {shapes[0]} in train and {shapes[1]} in test, expected the same")
+    one, other = ({name: list(a.shape[1:]) for name, a in split.by_input.items()} for split in (train, test))
+    if one.keys() != other.keys():
+        raise DataError(f"{source}: inputs {list(one)} in train and {list(other)} in test, expected the same")
+    for name, shape in one.items():
+        if shape != other[name]:
+            raise DataError(f"{source}: one input is {shape} in train and {other[name]} in test, expected the same")
     if train.private.keys() != test.private.keys():
         names = ", ".join(sorted(train.private)) or "none", ", ".join(sorted(test.private)) or "none"
         raise DataError(f"{source}: private labels {names[0]} in train and {names[1]} in test, expected the same")

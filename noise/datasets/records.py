@@ -12,17 +12,26 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """inputs: [n, ...] as the network takes them; labels: [n] class indices, what the network is asked for.
+    """inputs: [n, ...] as the network takes them; of several inputs a tuple of such arrays in the network's order, or
+    a mapping from the inputs' names. labels: [n] class indices, what the network is asked for.
 
     private: name → [n] class indices of what the cloud shall not learn (Shredder, Equation 5).
     """
 
-    inputs: NDArray[Any]
+    inputs: Any
     labels: Labels
     private: Mapping[str, Labels] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def by_input(self) -> dict[str, NDArray[Any]]:
+        """The arrays of all inputs by name; by number, from 0, where they have none."""
+        if isinstance(self.inputs, Mapping):
+            return dict(self.inputs)
+        several = self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
+        return {str(index): one for index, one in enumerate(several)}
 
     def shuffled(self, *, seed: int) -> "Split":
         """The same rows in another order: of data sorted by class the last tenth would be one class."""
@@ -33,7 +42,10 @@ class Split:
 
     def _taken(self, rows: Any) -> "Split":
         private = {name: labels[rows] for name, labels in self.private.items()}
-        return Split(self.inputs[rows], self.labels[rows], private)
+        inputs: Any = {name: one[rows] for name, one in self.by_input.items()}
+        if not isinstance(self.inputs, Mapping):
+            inputs = tuple(inputs.values()) if isinstance(self.inputs, tuple) else inputs["0"]
+        return Split(inputs, self.labels[rows], private)
 
 
 @dataclass(frozen=True)

@@ -8,69 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from servers import serving
+from tap import Tap, requests
 
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.learning import Learned
 from planner.plan import Plan
 from profiles.errors import PeerError, UrlError
-from runtime import protocol
 from runtime.client import CloudClient
 from runtime.edge import EdgeHalf
 from runtime.serving import outputs_of, served_models
-
-
-class Tap:
-    """A listener between edge and cloud that keeps every byte of the way up, and can drop connections."""
-
-    def __init__(self, url: str) -> None:
-        host, port = url.removeprefix("http://").split(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.up: list[bytearray] = []
-        self.drop_next = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            self.up.append(bytearray())
-            if self.drop_next:
-                self.drop_next -= 1
-                threading.Thread(target=self._drop, args=(near, self.up[-1]), daemon=True).start()
-                continue
-            far = socket.create_connection(self._target)
-            threading.Thread(target=self._copy, args=(near, far, self.up[-1]), daemon=True).start()
-            threading.Thread(target=self._copy, args=(far, near, None), daemon=True).start()
-
-    @staticmethod
-    def _drop(near: socket.socket, kept: bytearray) -> None:
-        """Take a whole request (its body ends with a marker of ours) and close without an answer."""
-        near.settimeout(0.3)
-        try:
-            while data := near.recv(65536):
-                kept.extend(data)
-        except TimeoutError:
-            pass
-        near.close()
-
-    @staticmethod
-    def _copy(source: socket.socket, target: socket.socket, kept: bytearray | None) -> None:
-        try:
-            while data := source.recv(65536):
-                if kept is not None:
-                    kept.extend(data)
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,17 +36,8 @@ def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterato
 
 
 def sent_tensors(captured: bytes) -> list[Any]:
-    """The tensors of every request in a captured stream."""
-    found = []
-    rest = bytes(captured)
-    while rest:
-        head, _, rest = rest.partition(b"\r\n\r\n")
-        headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        length = int(headers[b"content-length"])
-        request = protocol.decode_request(rest[:length], headers[b"inference-header-content-length"].decode())
-        found.append(request.tensors["flatten"])
-        rest = rest[length:]
-    return found
+    """The tensor of every request in a captured stream."""
+    return [tensors["flatten"] for tensors in requests(captured)]
 
 
 def test_nothing_clean_crosses_and_no_noise_is_sent_twice(

@@ -110,7 +110,7 @@ def test_an_exported_file_of_one_batch_runs(tmp_path: Path) -> None:
     [
         ("own_models:early", "own_models:many_classes", DataError, "labels from 0 to 39, the model tells 5 classes"),
         ("own_models:early", "own_models:whole_numbers", DataError, "inputs of type uint8, the model takes float32"),
-        ("own_models:early", "own_models:dictionaries", DataError, "got dict and ndarray, expected two arrays"),
+        ("own_models:early", "own_models:dictionaries", DataError, "picture among the inputs, the model takes x;"),
         ("own_models:bfloat", "own_models:images", NoiseError, "holds bfloat16; noise is for float16"),
     ],
 )
