@@ -116,5 +116,6 @@ def separation_roots(task: "Task") -> Separation:
         differences += [weight * (means[b] - means[a]) for i, a in enumerate(kinds) for b in kinds[i + 1 :]]
     if not differences:
         differences = [np.zeros(tensors.shape[1], dtype=np.float32)]
-    within = root(centred)
+    # Of large tensors the root is made of rows, and a gram matrix of them at every step.
+    within = root(centred if centred.shape[1] <= MOST_SQUARE else centred[:MOST_ROWS])
     return Separation(_split(within, task.train), _split(np.stack(differences), task.train))

@@ -14,7 +14,7 @@ import torch
 
 from noise.activations import Activations
 from noise.audit.covariance_bound import covariance_bound
-from noise.calibration import calibrated
+from noise.calibration import calibrated, sufficient
 from noise.channel import ChannelNoise
 from noise.covariance import spread
 from noise.fisher import Sensitivity, inverse_fisher, sensitivities
@@ -24,7 +24,7 @@ from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap, Learne
 from noise.mechanism import GaussianMechanism
 from noise.task import Found, Task, TradeOff
 from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_form, takes_tokens
-from profiles.errors import InfeasibleError
+from profiles.errors import InfeasibleError, NoiseError
 
 #: ε of the inverse Fisher form that are tried; the smallest bound wins.
 EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -50,6 +50,11 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
     settled = _best_inverse(task, _sensitivities(task))
     whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
     if not whole:
+        if task.private is not None:
+            raise NoiseError(
+                f"gaussian noise of {task.cut.elements} elements is not learned, so it cannot hide a private label "
+                f"(learned up to {DENSE_ELEMENTS} a tensor); learn --noise channel, or cut where less crosses"
+            )
         points = _scaled_points(task, settled.noise) if curve else ()
         return _found(task, settled, schedule, 0, points)
     work = _Work(task, lambda: _covariances(task, settled.noise), schedule, "covariance")
@@ -170,7 +175,7 @@ def _best_inverse(task: Task, sensitivity: dict[str, Sensitivity]) -> _Settled:
         best = _Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
     if best is None:
         raise InfeasibleError(
-            f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {needed:.2f}; "
+            f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {sufficient(needed)}; "
             "raise --budget to that or cut elsewhere"
         )
     final = calibrated(task, best.noise)

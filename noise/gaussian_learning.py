@@ -204,5 +204,7 @@ def half_log_det(whitened: Sequence[torch.Tensor]) -> torch.Tensor:
     """½ log det(I + Σ HᵀH) for rows H [r, n] of each crossing tensor, whose noises are independent."""
     gram = sum(one @ one.T for one in whitened)
     assert isinstance(gram, torch.Tensor)
-    result: torch.Tensor = torch.linalg.cholesky(torch.eye(len(gram)) + gram).diagonal().log().sum()
-    return result
+    # Where it is no finite number there is no factor: NaN, which the learner reports with step and setting.
+    factor, failed = torch.linalg.cholesky_ex(torch.eye(len(gram)) + gram)
+    result: torch.Tensor = factor.diagonal().log().sum()
+    return result if not failed else result * math.nan
