@@ -46,15 +46,16 @@ class _Settled:
 
 
 def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
-    """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget."""
-    settled = _best_inverse(task, _sensitivities(task))
+    """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget,
+    NoiseError where a private label is to be hidden by noise that is not learned."""
     whole = all(math.prod(shape) <= DENSE_ELEMENTS for shape in task.cut.shapes.values())
+    if not whole and task.private is not None:
+        raise NoiseError(
+            f"gaussian noise of {task.cut.elements} elements is not learned, so it cannot hide a private label "
+            f"(learned up to {DENSE_ELEMENTS} a tensor); learn --noise channel, or cut where less crosses"
+        )
+    settled = _best_inverse(task, _sensitivities(task))
     if not whole:
-        if task.private is not None:
-            raise NoiseError(
-                f"gaussian noise of {task.cut.elements} elements is not learned, so it cannot hide a private label "
-                f"(learned up to {DENSE_ELEMENTS} a tensor); learn --noise channel, or cut where less crosses"
-            )
         points = _scaled_points(task, settled.noise) if curve else ()
         return _found(task, settled, schedule, 0, points)
     work = _Work(task, lambda: _covariances(task, settled.noise), schedule, "covariance")

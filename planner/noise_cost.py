@@ -37,8 +37,22 @@ def map_form(shape: Sequence[int], *, tokens: bool = False) -> MapForm:
 
 
 def takes_tokens(graph: LayerGraph, node: str) -> bool:
-    """Whether a tensor's channels are its last dimension: what takes it is no convolution and no pooling."""
-    return not any(graph.by_id[name].kind in ("convolution", "pooling") for name in graph.consumers[node])
+    """Whether a tensor's channels are its last dimension: what computes with it next is no convolution and no pooling.
+
+    Joins, normalisations and activations on the way leave the channels where they are.
+    """
+    waiting, seen = list(graph.consumers[node]), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        kind = graph.by_id[name].kind
+        if kind in ("convolution", "pooling"):
+            return False
+        if kind in ("join", "normalisation", "activation", "other"):
+            waiting.extend(graph.consumers[name])
+    return True
 
 
 def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int:
