@@ -72,7 +72,10 @@ def _read_laplace(arrays: Arrays, shapes: Shapes) -> LaplaceNoise:
         loc, scale, packed = (arrays[f"{node}.{part}"] for part in ("loc", "scale", "order"))
         elements = int(np.prod(shape))
         _require(loc.ndim == 1 and len(loc) > 0 and loc.dtype == np.float64 and _finite(loc), f"{node}.loc")
-        _require(scale.shape == loc.shape and scale.dtype == np.float64 and _finite(scale) and bool((scale > 0).all()), f"{node}.scale")
+        _require(
+            scale.shape == loc.shape and scale.dtype == np.float64 and _finite(scale) and bool((scale > 0).all()),
+            f"{node}.scale",
+        )
         try:
             order = unpack_order(packed, distributions=len(loc), elements=elements)
         except ValueError:

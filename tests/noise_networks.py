@@ -69,13 +69,13 @@ class Residual(nn.Module):
 
 
 class Images(nn.Module):
-    """A cut through a convolution's output, [4, 18, 18] = 1296 elements: noise of low rank and a 1×1 map."""
+    """A cut through a convolution's output, [4, 16, 16] = 1024 elements: noise of low rank and a 1×1 map."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.stem, self.body = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 2, 3, stride=3)
-        self.head = nn.Linear(72, 3)
+        self.head = nn.Linear(50, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.body(torch.relu(self.stem(x))).flatten(1))
@@ -90,7 +90,7 @@ def residual() -> Any:
 
 
 def images() -> Any:
-    return Images(), torch.zeros(1, 1, 18, 18)
+    return Images(), torch.zeros(1, 1, 16, 16)
 
 
 def clusters(rows: int, *, seed: int) -> Split:
@@ -144,12 +144,12 @@ def pictures() -> Seen:
     network = CutNetwork.of(plan)
 
     def split(rows: int, seed: int) -> Split:
-        coarse = np.random.default_rng(seed).normal(size=(rows, 1, 6, 6)).astype(np.float32)
-        inputs = np.kron(coarse, np.ones((3, 3), np.float32))
+        coarse = np.random.default_rng(seed).normal(size=(rows, 1, 4, 4)).astype(np.float32)
+        inputs = np.kron(coarse, np.ones((4, 4), np.float32))
         seen = network.activations(Split(inputs, np.zeros(rows, np.int64)), origin="pictures").clean
         return Split(inputs, seen.astype(np.int64))
 
-    return Seen(plan, Dataset("pictures", split(1500, 0), split(500, 1)))
+    return Seen(plan, Dataset("pictures", split(600, 0), split(200, 1)))
 
 
 def task(

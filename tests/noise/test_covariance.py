@@ -85,7 +85,9 @@ def test_separation_is_the_mahalanobis_distance_written_out(mapped: bool) -> Non
     with torch.no_grad():
         found = float(Separation(*halves)(made))
         noise = block_diagonal([one.normal.factor().numpy() for one in made])  # type: ignore[attr-defined]
-        weight = block_diagonal([one.map.weight.numpy() if one.map else np.eye(n) for one, n in zip(made, (3, 5), strict=True)])
+        weight = block_diagonal(
+            [one.map.weight.numpy() if one.map else np.eye(n) for one, n in zip(made, (3, 5), strict=True)]
+        )
     inverse = np.linalg.inv(noise @ noise.T + weight @ within.T @ within @ weight.T)
     moved = differences @ weight.T
     assert found == pytest.approx(float(np.einsum("ij,jk,ik->", moved, inverse, moved)), rel=1e-3)

@@ -18,7 +18,7 @@ def small() -> Task:
 
 
 def exact(task: Task, rows: int | None = None) -> np.ndarray:
-    """Over the first rows: F of a linear layer and a softmax: Wᵀ E[diag p − p pᵀ] W, and divided by its largest eigenvalue."""
+    """F of a linear layer and a softmax over the first rows: Wᵀ E[diag p − p pᵀ] W, its largest eigenvalue 1."""
     weight = noise_networks.CENTRES @ noise_networks.STEM.T
     logits = task.train.logits[:rows].astype(np.float64)
     p = np.exp(logits - logits.max(axis=1, keepdims=True))

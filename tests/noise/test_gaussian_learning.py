@@ -24,6 +24,7 @@ from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule, half_log_det
 from noise.learning import Learned, Options, learn
 from noise.mechanism import Mechanism
+from noise.randomness import SeededRandom
 from noise.task import Found, Task
 from noise.tensors import to_arrays
 from planner.plan import Plan
@@ -96,20 +97,15 @@ def test_every_crossing_tensor_gets_noise(kind: str) -> None:
     found = learned(kind, plan=noise_networks.residual_plan())
     assert found.noise.nodes == ("stem", "inner")
     assert found.noise.elements == 24
-    drawn = found.noise.draw(2000, noise_networks.task(noise_networks.residual_plan(), noise_networks.data()).cut and _random())
+    drawn = found.noise.draw(2000, SeededRandom(0))
     assert all((one.std(axis=0) > 0.05).all() for one in drawn)
     assert found.facts.accuracy.loss_points is not None
     assert found.facts.accuracy.loss_points < 4
 
 
-def _random() -> Any:
-    from noise.randomness import SeededRandom
-
-    return SeededRandom(0)
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_large_tensors_get_low_rank_noise_and_a_pointwise_map(kind: str) -> None:
+def test_large_tensors_get_low_rank_noise_and_a_pointwise_map(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noise.task.JUDGED_ROWS", 500)
     seen = noise_networks.pictures()
     options = Options(gaussian=GaussianSchedule(steps=30, batch=64))
     found = learned(kind, points=5, plan=seen.plan, data=seen.data, options=options)
