@@ -67,7 +67,7 @@ def _joined(on: Activations, rows: Array | None = None) -> Array:
 
 def _split(made: Array, on: Activations) -> list[torch.Tensor]:
     ends = np.cumsum([one.shape[1] for one in on.tensors])[:-1]
-    return [torch.from_numpy(np.ascontiguousarray(one)) for one in np.split(made, ends, axis=1)]
+    return [torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in np.split(made, ends, axis=1)]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def map_form(shape: Sequence[int], *, tokens: bool = False) -> MapForm:
 
 
 def takes_tokens(graph: LayerGraph, node: str) -> bool:
-    """Whether a tensor's channels are its last dimension: what computes with it next is no convolution and no pooling.
+    """Whether a tensor's channels are its last dimension: what computes with it next is no convolution or pooling.
 
     Joins, normalisations and activations on the way leave the channels where they are.
     """

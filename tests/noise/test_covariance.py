@@ -121,6 +121,8 @@ def test_separation_is_between_private_classes_of_one_public_class() -> None:
         weight = np.sqrt(here.mean() / 3)
         expected += [weight * (means[b] - means[a]) for a, b in ((0, 1), (0, 2), (1, 2))]
     np.testing.assert_allclose(torch.cat(found.differences, dim=1), np.stack(expected), rtol=1e-3, atol=1e-3)
+    # What is learned is float32: torch multiplies nothing else with it.
+    assert {one.dtype for one in (*found.within, *found.differences)} == {torch.float32}
     h = torch.cat(found.within, dim=1).numpy()
     np.testing.assert_allclose(h.T @ h, np.cov(centred.T), rtol=1e-2, atol=1e-2)
 
