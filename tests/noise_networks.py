@@ -114,6 +114,20 @@ def pairs() -> Any:
     return (made.train.inputs, made.train.labels), (made.test.inputs, made.test.labels)
 
 
+def border() -> Dataset:
+    """Inputs on the border of two classes, labelled as the network sees them: any noise changes answers."""
+    made = data()
+    aside = 1e-3 * np.random.default_rng(0).normal(size=made.train.inputs.shape)
+    inputs = ((CENTRES[0] + CENTRES[1]) / 2 + aside).astype(np.float32)
+    labels = (aside @ (CENTRES[1] - CENTRES[0]) > 0).astype(np.int64)
+    return Dataset("border", Split(inputs, labels), made.test)
+
+
+def border_pairs() -> Any:
+    made = border()
+    return (made.train.inputs, made.train.labels), (made.test.inputs, made.test.labels)
+
+
 @dataclass(frozen=True)
 class Seen:
     """Images under random weights; the labels are what the network says, so nothing is lost without noise."""

@@ -18,7 +18,6 @@ from noise import checkpoint, collection, learning
 from noise.bounding import bounds
 from noise.channel import ChannelNoise, PointwiseMap
 from noise.checkpoint import Checkpoint
-from noise.datasets.records import Dataset
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule, half_log_det
@@ -177,14 +176,7 @@ def _asked() -> tuple[Any, ...]:
 
 
 def test_a_budget_that_nothing_keeps_names_one_that_does() -> None:
-    split = noise_networks.data().train
-    # Inputs on the border of two classes, labelled as the network sees them: any noise changes answers.
-    middle = (noise_networks.CENTRES[0] + noise_networks.CENTRES[1]) / 2
-    aside = 1e-3 * np.random.default_rng(0).normal(size=split.inputs.shape)
-    inputs = (middle + aside).astype(np.float32)
-    difference = noise_networks.CENTRES[1] - noise_networks.CENTRES[0]
-    labels = (aside @ difference > 0).astype(np.int64)
-    data = Dataset("border", replace(split, inputs=inputs, labels=labels), noise_networks.data().test)
+    data = noise_networks.border()
     for kind in KINDS:
         with pytest.raises(InfeasibleError, match=r"raise --budget to that") as caught:
             learned(kind, data=data, points=0.01)
