@@ -11,6 +11,7 @@ from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
 from noise.packing import pack_order, unpack_order
+from planner.noise_cost import map_channels
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -126,9 +127,8 @@ def _read_map(arrays: Arrays, node: str, shape: Sequence[int]) -> LinearMap:
         return DenseMap(_floats(arrays, f"{node}.map", (elements, elements)))
     axis = arrays[f"{node}.map_axis"]
     _require(axis.shape == (1,) and axis.dtype == np.int8 and int(axis[0]) in (-1, 1), f"{node}.map_axis")
-    _require(len(shape) > 0, f"{node}.map_axis")
     last = int(axis[0]) == -1
-    channels = shape[-1] if last else shape[0]
+    channels = map_channels("last" if last else "first", shape)
     return PointwiseMap(_floats(arrays, f"{node}.map", (channels, channels)), last=last)
 
 

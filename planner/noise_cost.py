@@ -36,6 +36,15 @@ def map_form(shape: Sequence[int], *, tokens: bool = False) -> MapForm:
     return "last" if tokens and len(shape) > 1 else "first"
 
 
+def map_channels(form: MapForm, shape: Sequence[int]) -> int:
+    """Rows and columns of the map's matrix. Of a long vector no channels are known: one factor for all of it."""
+    if form == "dense":
+        return prod(shape)
+    if len(shape) < 2:
+        return 1
+    return shape[0] if form == "first" else shape[-1]
+
+
 def takes_tokens(graph: LayerGraph, node: str) -> bool:
     """Whether a tensor's channels are its last dimension: what computes with it next is no convolution or pooling.
 
@@ -63,5 +72,5 @@ def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int
     drawing = 2 * n * n if n <= DENSE_ELEMENTS else 4 * n * RANK + 2 * n
     if kind == "gaussian":
         return drawing + n
-    channels = {"dense": n, "first": shape[0], "last": shape[-1]}[map_form(shape, tokens=tokens)]
+    channels = map_channels(map_form(shape, tokens=tokens), shape)
     return 2 * n * channels + n + drawing + n

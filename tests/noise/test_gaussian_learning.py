@@ -226,7 +226,7 @@ def test_a_determinant_of_no_numbers_is_none() -> None:
 
 
 def command(folder: Path, plan: Path, out: Path) -> list[str]:
-    call = ["learn", str(plan), "--data", "noise_networks:pairs", "--seed", "3", "--steps", "4000"]
+    call = ["learn", str(plan), "--data", "noise_networks:pairs", "--seed", "3", "--steps", "2500"]
     code = "import noise.checkpoint as c; c.EVERY_S = 0.2; from runtime import cli; cli.main()"
     return [sys.executable, "-c", code, *call, "--out", str(out)]
 
@@ -238,7 +238,7 @@ def test_a_process_that_was_really_killed_writes_the_same_bytes(tmp_path: Path) 
     here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])}
     subprocess.run(command(tmp_path, plan, tmp_path / "one"), check=True, env=here)
     kept = tmp_path / ".other.learning"
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(command(tmp_path, plan, tmp_path / "other"), env=here)
         before = kept.stat().st_mtime_ns if kept.exists() else 0
         while process.poll() is None and (not kept.exists() or kept.stat().st_mtime_ns == before):

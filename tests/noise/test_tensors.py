@@ -89,6 +89,16 @@ def test_every_kind_comes_back_and_draws_the_same(tmp_path: Path, noise: Mechani
         assert (one == other).all()
 
 
+def test_the_same_noise_gives_the_same_bytes(tmp_path: Path) -> None:
+    written = set()
+    for _ in range(5):
+        collection.write(tmp_path / "noise", channel(), described(channel()))
+        written.add((tmp_path / "noise").read_bytes())
+    assert len(written) == 1
+    start = 8 + int.from_bytes(written.pop()[:8], "little")
+    assert start % 8 == 0
+
+
 def test_the_footprint_is_what_lies_in_the_file() -> None:
     assert footprint_bytes(GaussianNoise(normals())) == 4 * ((144 + 12 + 12) + (6 + 12 + 2))
     assert footprint_bytes(channel()) == 4 * (144 + 24 + 20 + 144 + 12 + 4 + 6) + 1

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from planner.cost import CostModel
-from planner.noise_cost import map_form, noise_flops, require_kind, takes_tokens
+from planner.noise_cost import map_channels, map_form, noise_flops, require_kind, takes_tokens
 from planner.planning import cut
 from profiles.artifact import decode
 from profiles.device import DeviceProfile
@@ -42,6 +42,13 @@ def test_beyond_a_thousand_elements_it_is_pointwise_and_of_low_rank() -> None:
     assert map_form((10, 10, 10)) == "dense"
     assert map_form((7, 11, 13)) == "first"
     assert map_form((50, 64), tokens=True) == "last"
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_a_long_vector_has_no_matrix_of_its_squared_length(tokens: bool) -> None:
+    n = 9216  # AlexNet's last convolution, flattened
+    assert map_channels(map_form((n,), tokens=tokens), (n,)) == 1
+    assert noise_flops("channel", (n,), tokens=tokens) == 2 * n + n + noise_flops("gaussian", (n,))
 
 
 def test_a_kind_that_is_none_is_refused() -> None:
