@@ -8,7 +8,7 @@ import typer
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal
 
-models_app = typer.Typer(invoke_without_command=True, help="The networks that come with the tool.")
+models_app = typer.Typer(invoke_without_command=True)
 
 
 @models_app.callback()
