@@ -23,6 +23,11 @@ class Calibrated:
     needed: float
 
 
+def sufficient(points: float) -> str:
+    """A budget as a message names it: rounded up, so that who gives it is not told the same again."""
+    return f"{max(0.01, math.ceil(100 * points) / 100):.2f}"
+
+
 def calibrated(
     task: Task, noise: GaussianMechanism, *, points: float | None = None, precision: float = PRECISION
 ) -> Calibrated:

@@ -68,10 +68,10 @@ class Checkpoint:
         return self._path is not None and time.monotonic() - self._written > max(EVERY_S, 10 * self._took_s)
 
     def put(self, stage: str, arrays: Mapping[str, Array] | None = None, **facts: Any) -> None:
-        """Keep a stage. Raises ArtifactError where the folder takes no file or the disk is full."""
+        """Keep a copy of a stage. Raises ArtifactError where the folder takes no file or the disk is full."""
         if self._path is None:
             return
-        self._arrays[stage] = {key: np.ascontiguousarray(one) for key, one in (arrays or {}).items()}
+        self._arrays[stage] = {key: np.array(one, order="C") for key, one in (arrays or {}).items()}
         self._facts[stage] = facts
         start = time.monotonic()
         tensors = {f"{one}/{key}": array for one, held in self._arrays.items() for key, array in held.items()}

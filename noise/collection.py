@@ -75,11 +75,19 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
 
 
 def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> None:
-    """Write noise atomically."""
+    """Write noise atomically; the same noise gives the same bytes."""
     fields = msgspec.to_builtins(facts)
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
     arrays = {name: np.ascontiguousarray(one) for name, one in to_arrays(noise).items()}
-    artifact.write_bytes(path, save(arrays, metadata=metadata))
+    artifact.write_bytes(path, _in_order(save(arrays, metadata=metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same safetensors file with its header's keys sorted: the library orders the metadata at random."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of eight
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def read(path: Path) -> tuple[Mechanism, NoiseFacts]:

@@ -67,7 +67,7 @@ def _joined(on: Activations, rows: Array | None = None) -> Array:
 
 def _split(made: Array, on: Activations) -> list[torch.Tensor]:
     ends = np.cumsum([one.shape[1] for one in on.tensors])[:-1]
-    return [torch.from_numpy(np.ascontiguousarray(one)) for one in np.split(made, ends, axis=1)]
+    return [torch.from_numpy(np.ascontiguousarray(one, dtype=np.float32)) for one in np.split(made, ends, axis=1)]
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,6 @@ def separation_roots(task: "Task") -> Separation:
         differences += [weight * (means[b] - means[a]) for i, a in enumerate(kinds) for b in kinds[i + 1 :]]
     if not differences:
         differences = [np.zeros(tensors.shape[1], dtype=np.float32)]
-    within = root(centred)
+    # Of large tensors the root is made of rows, and a gram matrix of them at every step.
+    within = root(centred if centred.shape[1] <= MOST_SQUARE else centred[:MOST_ROWS])
     return Separation(_split(within, task.train), _split(np.stack(differences), task.train))

@@ -194,6 +194,8 @@ class CutNetwork:
                 f"{origin}: labels from {labels.min()} to {labels.max()}, the model tells "
                 f"{logits.shape[1]} classes apart, expected 0 to {logits.shape[1] - 1}"
             )
+        if not (torch.isfinite(logits).all() and all(np.isfinite(one).all() for one in tensors)):
+            raise DataError(f"{origin}: what the model makes of some inputs is no finite number; check their values")
         return logits.numpy()
 
     def logits(self, flat: Sequence[torch.Tensor], beside: Sequence[Array] = ()) -> torch.Tensor:

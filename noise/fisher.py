@@ -18,13 +18,14 @@ from noise.activations import Activations
 from noise.cut_network import CutNetwork
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.randomness import SeededRandom
+from planner.noise_cost import RANK
 
 Array = NDArray[Any]
 
-#: Directions that are kept: 16 gave the bound of all 120 on LeNet.
-RANK = 32
 #: Rows the expectation is taken over, and elements of gradients held at a time.
 ROWS, MOST_ELEMENTS = 4000, 32_000_000
+#: Gradients that are held at most where F itself is not: their gram matrix is decomposed.
+MOST_GRADIENTS = 2048
 #: With more classes than this, one is drawn for each row instead of summing over all: the same expectation.
 MOST_CLASSES = 32
 #: Up to so many elements F itself is held.
@@ -55,7 +56,10 @@ def sensitivities(cut: CutNetwork, on: Activations, *, seed: int, rank: int = RA
     """Fisher information for every crossing tensor, at a rank; O(n·r) memory beside `MOST_ELEMENTS` of gradients."""
     classes = on.logits.shape[1]
     each = classes if classes <= MOST_CLASSES else 1
-    rows = min(len(on), ROWS if cut.elements <= MOST_SQUARE else max(64, MOST_ELEMENTS // (each * cut.elements)))
+    most = ROWS
+    if cut.elements > MOST_SQUARE:
+        most = max(64, min(MOST_GRADIENTS, MOST_ELEMENTS // cut.elements) // each)
+    rows = min(len(on), most)
     sums = [_Sum(one.shape[1], rows * each) for one in on.tensors]
     random = SeededRandom(seed, 3)
     size = max(1, min(500, MOST_ELEMENTS // (each * cut.elements)))
@@ -115,7 +119,8 @@ class _Sum:
         # Eigenvectors of GᵀG are Gᵀv/√λ for those of the small G Gᵀ.
         values, vectors = torch.linalg.eigh((held @ held.T).double())
         values, vectors = values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
-        kept = values > 1e-9 * values.max().clamp_min(1e-30)
+        # Below, an eigenvalue is the rounding of the gradients.
+        kept = values > 1e-6 * values.max().clamp_min(1e-30)
         basis = held.T @ vectors[:, kept].float()
         basis, _ = torch.linalg.qr(basis)
         return values[kept].numpy(), basis.numpy()

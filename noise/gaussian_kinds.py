@@ -15,7 +15,7 @@ import torch
 
 from noise.activations import Activations
 from noise.audit.covariance_bound import covariance_bound
-from noise.calibration import calibrated
+from noise.calibration import calibrated, sufficient
 from noise.channel import ChannelNoise
 from noise.covariance import spread
 from noise.fisher import Sensitivity, inverse_fisher, sensitivities
@@ -26,7 +26,7 @@ from noise.mechanism import GaussianMechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task, TradeOff
 from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_form, takes_tokens
-from profiles.errors import InfeasibleError
+from profiles.errors import InfeasibleError, NoiseError
 
 #: ε of the inverse Fisher form that are tried; the smallest bound wins.
 EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -52,9 +52,16 @@ class _Settled:
 
 
 def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
-    """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget."""
+    """Additive Gaussian noise; curve: the trade-off as well. Raises InfeasibleError where none keeps the budget,
+    NoiseError where a private label is to be hidden by noise that is not learned."""
+    whole = _all_dense(task)
+    if not whole and task.private is not None:
+        raise NoiseError(
+            f"gaussian noise of {task.cut.elements} elements is not learned, so it cannot hide a private label "
+            f"(learned up to {DENSE_ELEMENTS} a tensor); learn --noise channel, or cut where less crosses"
+        )
     settled = _best_inverse(task, EPSILONS)
-    if not _all_dense(task):
+    if not whole:
         points = _scaled_points(task, settled.noise) if curve else ()
         return _found(task, settled, schedule, 0, points)
     work = _Work(task, settled.noise, lambda: _covariances(task, settled.noise), schedule, "covariance")
@@ -182,7 +189,7 @@ def _isotropic(task: Task) -> _Settled:
 
 def _infeasible(task: Task, needed: float) -> InfeasibleError:
     return InfeasibleError(
-        f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {needed:.2f}; "
+        f"no noise fits a budget of {task.budget.points:g} points: the weakest tried needs {sufficient(needed)}; "
         "raise --budget to that or cut elsewhere"
     )
 

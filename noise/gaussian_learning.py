@@ -51,8 +51,8 @@ class Steering:
 
 @dataclass(frozen=True)
 class GaussianSchedule:
-    """steps of Adam, batch rows each. Its rate rises over the share `warm` of the steps, for Adam's first steps are as
-    long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
+    """steps of Adam, batch rows each. Its rate rises over the share `warm` of the steps, for Adam's first steps are
+    as long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
 
     steps: int = 2000
     batch: int = 256
@@ -246,5 +246,7 @@ def half_log_det(whitened: Sequence[torch.Tensor]) -> torch.Tensor:
     """½ log det(I + Σ HᵀH) for rows H [r, n] of each crossing tensor, whose noises are independent."""
     gram = sum(one @ one.T for one in whitened)
     assert isinstance(gram, torch.Tensor)
-    result: torch.Tensor = torch.linalg.cholesky(torch.eye(len(gram)) + gram).diagonal().log().sum()
-    return result
+    # Where it is no finite number there is no factor: NaN, which the learner reports with step and setting.
+    factor, failed = torch.linalg.cholesky_ex(torch.eye(len(gram)) + gram)
+    result: torch.Tensor = factor.diagonal().log().sum()
+    return result if not failed else result * math.nan

@@ -12,7 +12,7 @@ from torch import nn
 
 from noise.channel import DenseMap, LinearMap, PointwiseMap
 from noise.gaussian import DenseNormal, LowRankNormal, Normal
-from planner.noise_cost import DENSE_ELEMENTS, MapForm
+from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_channels
 
 Group = dict[str, object]
 #: Adam's rate for parameters that act alone, and for the n² of a matrix together: those add up over a row.
@@ -102,7 +102,7 @@ class LearnedMap(nn.Module):
     def __init__(self, spread: torch.Tensor, shape: tuple[int, ...], form: MapForm) -> None:
         super().__init__()
         self.form, self.shape = form, shape
-        self.size = {"dense": len(spread), "first": shape[0], "last": shape[-1]}[form]
+        self.size = map_channels(form, shape)
         self.unit: torch.Tensor
         self.register_buffer("unit", spread)
         self.weight = nn.Parameter(torch.eye(self.size))

@@ -12,7 +12,7 @@ import numpy as np
 
 from noise import laplace_learning
 from noise.bounding import bounds
-from noise.calibration import calibrated
+from noise.calibration import calibrated, sufficient
 from noise.checkpoint import Checkpoint
 from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
@@ -74,7 +74,7 @@ class Options:
     label (Eq. 5). curve: the whole trade-off as well (Figure 7)."""
 
     count: int = 20
-    gamma: float = 0.0
+    gamma: float = GAMMA
     curve: bool = False
     laplace: Schedule = field(default_factory=Schedule)
     gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
@@ -181,7 +181,7 @@ def learn(
         Budget(budget_points, confident),
         seed,
         private=None if private is None else private[data.learning_rows][: len(train)],
-        gamma=options.gamma,
+        gamma=0.0 if private is None else options.gamma,
         checkpoint=checkpoint,
         log=log or LearningLog(),
         progress=progress,
@@ -282,11 +282,13 @@ def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Fou
     Only ever weaker than what the held-out data allow, so the test inputs make nothing look better than it is.
     """
     points = task.budget.points
-    for turn in range(1, TIGHTENINGS + 1):
+    for turn in range(1, TIGHTENINGS + 2):
         accuracy, _ = _judged(task.cut, found.noise, data, task.seed)
         excess = task.budget.needed_by(accuracy) - task.budget.points
         if excess <= 0:
             return found
+        if turn > TIGHTENINGS:
+            break
         points = max(points - 1.2 * excess, points / 3)
         tighter = replace(task, budget=Budget(points, True), checkpoint=Checkpoint(), log=LearningLog())
         if found.noise.kind == "laplace":
@@ -299,5 +301,5 @@ def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Fou
         found = replace(found, settings={**found.settings, "tightened": turn, "tightened_points": points})
     raise InfeasibleError(
         f"no noise keeps the upper end of the interval within {task.budget.points:g} points on the test inputs; "
-        f"it needs {task.budget.needed_by(accuracy):.2f}: raise --budget to that, or leave out --confident"
+        f"it needs {sufficient(task.budget.needed_by(accuracy))}: raise --budget to that, or leave out --confident"
     )

@@ -11,6 +11,7 @@ from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
 from noise.packing import pack_order, unpack_order
+from planner.noise_cost import map_channels
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -71,9 +72,15 @@ def _read_laplace(arrays: Arrays, shapes: Shapes) -> LaplaceNoise:
     for node, shape in shapes.items():
         loc, scale, packed = (arrays[f"{node}.{part}"] for part in ("loc", "scale", "order"))
         elements = int(np.prod(shape))
-        _require(loc.ndim == 1 and len(loc) > 0 and _finite(loc), f"{node}.loc")
-        _require(scale.shape == loc.shape and _finite(scale) and bool((scale > 0).all()), f"{node}.scale")
-        order = unpack_order(packed, distributions=len(loc), elements=elements)
+        _require(loc.ndim == 1 and len(loc) > 0 and loc.dtype == np.float64 and _finite(loc), f"{node}.loc")
+        _require(
+            scale.shape == loc.shape and scale.dtype == np.float64 and _finite(scale) and bool((scale > 0).all()),
+            f"{node}.scale",
+        )
+        try:
+            order = unpack_order(packed, distributions=len(loc), elements=elements)
+        except ValueError:
+            raise ValueError(f"{node}.order") from None
         _require(bool((np.sort(order, axis=1) == np.arange(elements)).all()), f"{node}.order")
         tensors[node] = OrderedLaplace(loc, scale, order)
     counts = {one.distributions for one in tensors.values()}
@@ -119,9 +126,9 @@ def _read_map(arrays: Arrays, node: str, shape: Sequence[int]) -> LinearMap:
         elements = int(np.prod(shape))
         return DenseMap(_floats(arrays, f"{node}.map", (elements, elements)))
     axis = arrays[f"{node}.map_axis"]
-    _require(axis.shape == (1,) and int(axis[0]) in (-1, 1), f"{node}.map_axis")
+    _require(axis.shape == (1,) and axis.dtype == np.int8 and int(axis[0]) in (-1, 1), f"{node}.map_axis")
     last = int(axis[0]) == -1
-    channels = shape[-1] if last else shape[0]
+    channels = map_channels("last" if last else "first", shape)
     return PointwiseMap(_floats(arrays, f"{node}.map", (channels, channels)), last=last)
 
 

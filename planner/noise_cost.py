@@ -36,9 +36,32 @@ def map_form(shape: Sequence[int], *, tokens: bool = False) -> MapForm:
     return "last" if tokens and len(shape) > 1 else "first"
 
 
+def map_channels(form: MapForm, shape: Sequence[int]) -> int:
+    """Rows and columns of the map's matrix. Of a long vector no channels are known: one factor for all of it."""
+    if form == "dense":
+        return prod(shape)
+    if len(shape) < 2:
+        return 1
+    return shape[0] if form == "first" else shape[-1]
+
+
 def takes_tokens(graph: LayerGraph, node: str) -> bool:
-    """Whether a tensor's channels are its last dimension: what takes it is no convolution and no pooling."""
-    return not any(graph.by_id[name].kind in ("convolution", "pooling") for name in graph.consumers[node])
+    """Whether a tensor's channels are its last dimension: what computes with it next is no convolution or pooling.
+
+    Joins, normalisations and activations on the way leave the channels where they are.
+    """
+    waiting, seen = list(graph.consumers[node]), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        kind = graph.by_id[name].kind
+        if kind in ("convolution", "pooling"):
+            return False
+        if kind in ("join", "normalisation", "activation", "other"):
+            waiting.extend(graph.consumers[name])
+    return True
 
 
 def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int:
@@ -49,5 +72,5 @@ def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int
     drawing = 2 * n * n if n <= DENSE_ELEMENTS else 4 * n * RANK + 2 * n
     if kind == "gaussian":
         return drawing + n
-    channels = {"dense": n, "first": shape[0], "last": shape[-1]}[map_form(shape, tokens=tokens)]
+    channels = map_channels(map_form(shape, tokens=tokens), shape)
     return 2 * n * channels + n + drawing + n

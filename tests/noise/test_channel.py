@@ -31,8 +31,9 @@ def test_a_pointwise_map_is_the_dense_one_it_stands_for(a: int, b: int, c: int, 
 
 
 @pytest.mark.parametrize("form", ["dense", "first", "last"])
-def test_what_is_learned_is_what_the_edge_draws_from(form: str) -> None:
-    shape, spread = (3, 2, 4), torch.linspace(0.5, 2, 24)
+@pytest.mark.parametrize("shape", [(3, 2, 4), (24,)])
+def test_what_is_learned_is_what_the_edge_draws_from(form: str, shape: tuple[int, ...]) -> None:
+    spread = torch.linspace(0.5, 2, 24)
     learned = LearnedMap(spread, shape, form)  # type: ignore[arg-type]
     tensors = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
     assert torch.equal(learned(tensors), tensors)  # starts as the identity

@@ -68,8 +68,8 @@ def test_a_budget_that_no_noise_meets_names_one_that_would_do(lenet_plan: Plan, 
     unlabelled = Split(mixed, mnist.train.labels[:20000])
     seen = CutNetwork.of(lenet_plan).activations(unlabelled, origin="mixed").clean
     data = Dataset("mixed", Split(mixed, seen.astype(np.int64)), mnist.test[:100])
+    options = Options(count=6, laplace=Schedule(steps=1))
     with pytest.raises(InfeasibleError, match=r"raise --budget to that") as caught:
-        options = Options(count=6, laplace=Schedule(steps=1))
         learn(lenet_plan, data, kind="laplace", budget_points=1e-6, seed=0, options=options)
     assert caught.value.exit_code == 3
 
@@ -96,6 +96,6 @@ def test_data_of_another_shape_is_refused(lenet_plan: Plan) -> None:
 
 def test_learning_that_runs_away_says_at_which_step(lenet_plan: Plan, mnist: Dataset) -> None:
     small = Dataset("small", mnist.train[:1000], mnist.test[:100])
+    options = Options(count=1, laplace=Schedule(steps=5, alpha=float("inf")))
     with pytest.raises(NoiseError, match=r"NaN or infinity at step \d+"):
-        options = Options(count=1, laplace=Schedule(steps=5, alpha=float("inf")))
         learn(lenet_plan, small, kind="laplace", budget_points=1, seed=0, options=options)

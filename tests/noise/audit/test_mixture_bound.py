@@ -11,7 +11,7 @@ from noise.randomness import SeededRandom
 
 
 def exact(points: np.ndarray, spread: float) -> float:
-    """I(x; x + N(0, 1)) of x = one of the points, equally likely, + N(0, spread²): h(y) − h(noise), by integration."""
+    """I(x; x + N(0, 1)), x one of the points, equally likely, + N(0, spread²): h(y) − h(noise), by integration."""
     deviation = math.sqrt(1 + spread**2)
 
     def term(y: float) -> float:

@@ -1,0 +1,119 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from planner.cost import CostModel
+from planner.noise_cost import map_channels, map_form, noise_flops, require_kind, takes_tokens
+from planner.planning import cut
+from profiles.artifact import decode
+from profiles.device import DeviceProfile
+from profiles.errors import PlanError
+from profiles.graph import LayerGraph
+from profiles.link import LinkProfile, presets
+
+LAB = LinkProfile(name="lab", provenance="measured", uplink_mbps=20, downlink_mbps=10, rtt_ms=5)
+
+
+def test_a_dense_channel_by_hand() -> None:
+    n = 120
+    mapping, drawing = 2 * n * n, 2 * n * n  # W a and L z, a multiply and an add for each entry
+    offset, adding = n, n
+    assert noise_flops("channel", (n,)) == mapping + offset + drawing + adding == 57_840
+    assert noise_flops("gaussian", (n,)) == drawing + adding
+    assert noise_flops("laplace", (n,)) == adding
+
+
+def test_of_lenets_edge_half_it_is_seven_percent(lenet_profile: DeviceProfile) -> None:
+    convolutions = 2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 150 + 120 * 400)
+    assert convolutions == 811_200
+    edge = {"conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "flatten"}
+    counted = sum(node.flops or 0 for node in lenet_profile.graph.nodes if node.id in edge)
+    assert counted == pytest.approx(convolutions, rel=0.02)
+    assert noise_flops("channel", (120,)) / counted == pytest.approx(0.071, abs=0.002)
+
+
+def test_beyond_a_thousand_elements_it_is_pointwise_and_of_low_rank() -> None:
+    n = 16 * 10 * 10
+    drawing = 2 * (2 * n * 32) + 2 * n  # Uᵀ z and U (…), then D and the difference
+    assert noise_flops("gaussian", (16, 10, 10)) == drawing + n
+    assert noise_flops("channel", (16, 10, 10)) == 2 * n * 16 + n + drawing + n
+    assert noise_flops("channel", (16, 10, 10), tokens=True) == 2 * n * 10 + n + drawing + n
+    assert map_form((10, 10, 10)) == "dense"
+    assert map_form((7, 11, 13)) == "first"
+    assert map_form((50, 64), tokens=True) == "last"
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_a_long_vector_has_no_matrix_of_its_squared_length(tokens: bool) -> None:
+    n = 9216  # AlexNet's last convolution, flattened
+    assert map_channels(map_form((n,), tokens=tokens), (n,)) == 1
+    assert noise_flops("channel", (n,), tokens=tokens) == 2 * n + n + noise_flops("gaussian", (n,))
+
+
+def test_a_kind_that_is_none_is_refused() -> None:
+    with pytest.raises(PlanError, match="--noise pink: expected laplace, gaussian or channel"):
+        require_kind("pink")
+
+
+@pytest.mark.parametrize("kind", ["laplace", "gaussian", "channel"])
+def test_a_plan_prices_its_noise_at_the_edges_own_rate(tiny_profile: DeviceProfile, kind: str) -> None:
+    flops = {"conv": 2 * 4 * 64 * 27, "fc": 2 * 10 * 256}
+    nodes = tuple(msgspec.structs.replace(one, flops=flops.get(one.id)) for one in tiny_profile.nodes)
+    edge = msgspec.structs.replace(tiny_profile, nodes=nodes)
+    plan = cut(edge, edge, LAB, noise=kind)
+    expected = 3.0 * noise_flops(kind, (4, 8, 8)) / sum(flops.values())
+    assert plan.predicted.noise_ms == pytest.approx(expected)
+    assert plan.settings.noise == kind
+    without = cut(edge, edge, LAB).predicted
+    assert without.noise_ms == 0
+    assert plan.predicted.total_ms - without.total_ms == pytest.approx(expected)
+    assert plan.references.edge_only.noise_ms == plan.references.cloud_only.noise_ms == 0
+
+
+def test_a_batch_is_priced_row_by_row_and_integers_and_inputs_not_at_all(tiny_profile: DeviceProfile) -> None:
+    cost = CostModel(tiny_profile, tiny_profile, LAB, noise="channel")
+    relu, x = (tiny_profile.graph.by_id[name] for name in ("relu", "x"))
+    assert cost.noise_flops([relu]) == noise_flops("channel", (4, 8, 8))
+    assert cost.noise_flops([relu, relu]) == 2 * cost.noise_flops([relu])
+    assert cost.noise_flops([x]) == 0
+    assert cost.noise_flops([msgspec.structs.replace(relu, dtype="int64")]) == 0
+    four = msgspec.structs.replace(tiny_profile, batch=4)
+    batched = msgspec.structs.replace(relu, shape=(4, 4, 8, 8))
+    assert CostModel(four, four, LAB, noise="channel").noise_flops([batched]) == 4 * cost.noise_flops([relu])
+
+
+def test_lenets_plan_prices_what_the_arithmetic_says(lenet_profile: DeviceProfile) -> None:
+    plan = cut(lenet_profile, lenet_profile, presets()["wifi"], at="conv3", noise="channel")
+    flops = sum(node.flops or 0 for node in lenet_profile.graph.nodes)
+    assert plan.predicted.noise_ms == pytest.approx(lenet_profile.whole_ms * 57_840 / flops)
+
+
+def graph(tiny: dict[str, Any], *path: tuple[str, str]) -> LayerGraph:
+    """The design's example with a chain of nodes (id, kind) between relu and the linear layer."""
+    at = next(index for index, one in enumerate(tiny["nodes"]) if one["id"] == "fc")
+    before = "relu"
+    for name, kind in path:
+        tiny["nodes"].insert(at, tiny["nodes"][2] | {"id": name, "kind": kind, "inputs": [before]})
+        before, at = name, at + 1
+    tiny["nodes"][at]["inputs"] = [before]
+    return decode(msgspec.json.encode(tiny), DeviceProfile, origin="tiny").graph
+
+
+@pytest.mark.parametrize(
+    ("path", "tokens"),
+    [
+        ((), True),
+        ((("c", "convolution"),), False),
+        ((("p", "pooling"),), False),
+        ((("n", "normalisation"), ("a", "activation"), ("c", "convolution")), False),
+        ((("j", "join"), ("c", "convolution")), False),
+        ((("j", "join"),), True),
+        ((("l", "linear"), ("c", "convolution")), True),
+        ((("m", "matmul"), ("c", "convolution")), True),
+    ],
+)
+def test_where_the_channels_lie_what_computes_next_says(
+    tiny: dict[str, Any], path: tuple[tuple[str, str], ...], tokens: bool
+) -> None:
+    assert takes_tokens(graph(tiny, *path), "relu") is tokens
