@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 
 from noise.activations import Activations
@@ -32,8 +31,9 @@ from profiles.errors import InfeasibleError, NoiseError
 EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 #: Rows that the bound is computed from while noise is chosen, and elements of them at most.
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
-#: A channel starts from this one: what is learned moves on from there.
-STARTING_EPSILONS = (0.03, 0.01, 0.003)
+#: A channel starts from a larger ε than noise alone would take, nearer to equal strength in all directions: its map
+#: makes room in others than the Fisher information names.
+STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 10.0
 #: Elements of the rows on which divergence and bound are balanced.
 BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
@@ -73,7 +73,8 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
 
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
-    start = _best_inverse(task, STARTING_EPSILONS)
+    best = _best_inverse(task, STARTING_EPSILONS)
+    start = _best_inverse(task, (STARTING_MULTIPLE * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
     work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
     # Without a map the loss goes to nothing with the noise.
     settled = work.settled() or replace(start, noise=_unmapped(task, start.noise))
@@ -173,18 +174,6 @@ def _trade_off(task: Task, noise: GaussianMechanism) -> TradeOff:
     accuracy, snr_inverse = task.judged(noise)
     assert accuracy.loss_points is not None
     return TradeOff(accuracy.loss_points, snr_inverse, _nats(task, noise) / math.log(2))
-
-
-def _isotropic(task: Task) -> _Settled:
-    """Noise that is equally strong in every element's own spread. Raises InfeasibleError."""
-    normals = {}
-    for node, one in zip(task.cut.shapes, spread(task.train), strict=True):
-        none = np.zeros((len(one), 0), dtype=np.float32)
-        normals[node] = LowRankNormal(one.numpy(), none, none[0])
-    found = calibrated(task, GaussianNoise(normals), precision=COARSE)
-    if found.noise is None:
-        raise _infeasible(task, found.needed)
-    return _Settled(found.noise, {"gain": found.gain}, math.nan)
 
 
 def _infeasible(task: Task, needed: float) -> InfeasibleError:

@@ -12,13 +12,19 @@ from torch import nn
 
 from noise.channel import DenseMap, LinearMap, PointwiseMap
 from noise.gaussian import DenseNormal, LowRankNormal, Normal
-from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_channels
+from planner.noise_cost import MapForm, map_channels
 
 Group = dict[str, object]
-#: Adam's rate for parameters that act alone, and for the n² of a matrix together: those add up over a row.
-RATE, MATRIX_RATE, MAP_RATE = 1e-2, 0.6, 0.2
+#: Adam's rate up to so many elements. Beyond, that of a matrix falls with their square: n of its elements add up in
+#: every output, and n² of them jitter (400 elements of CIFAR-10 want a tenth of the rate of LeNet's 120).
+RATE, RATED_ELEMENTS = 5e-3, 120
 #: A spread is never below this share of the tensor's root mean square.
 FLOOR = 0.05
+
+
+def matrix_rate(size: int) -> float:
+    """Adam's rate for a square matrix."""
+    return RATE * min(1.0, RATED_ELEMENTS / size) ** 2
 
 
 class LearnedNormal(Protocol):
@@ -66,8 +72,10 @@ class DenseFactor(nn.Module):
         return DenseNormal(self.factor().detach().numpy().copy())
 
     def groups(self) -> list[Group]:
-        rate = min(RATE, MATRIX_RATE / len(self.unit))
-        return [{"params": [self.lower], "lr": rate}, {"params": [self.log_diagonal], "lr": RATE}]
+        return [
+            {"params": [self.lower], "lr": matrix_rate(len(self.unit))},
+            {"params": [self.log_diagonal], "lr": RATE},
+        ]
 
 
 class LowRankFactor(nn.Module):
@@ -127,13 +135,7 @@ class LearnedMap(nn.Module):
         return (self.bias * self.unit).detach().numpy().astype(np.float32)
 
     def groups(self) -> list[Group]:
-        rate = min(RATE, MAP_RATE / self.size)
-        return [{"params": [self.weight], "lr": rate}, {"params": [self.bias], "lr": RATE}]
-
-
-def dense(elements: int) -> bool:
-    """Whether a covariance of so many elements is learned whole."""
-    return elements <= DENSE_ELEMENTS
+        return [{"params": [self.weight], "lr": matrix_rate(self.size)}, {"params": [self.bias], "lr": RATE}]
 
 
 @dataclass(frozen=True)

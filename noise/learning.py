@@ -74,7 +74,7 @@ class Options:
     label (Eq. 5). curve: the whole trade-off as well (Figure 7)."""
 
     count: int = 20
-    gamma: float = GAMMA
+    gamma: float = 0.0
     curve: bool = False
     laplace: Schedule = field(default_factory=Schedule)
     gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
