@@ -7,7 +7,7 @@ import typer
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
-data_app = typer.Typer(invoke_without_command=True, help="Data sets: list them, fetch one.")
+data_app = typer.Typer(invoke_without_command=True)
 
 
 @data_app.callback()
@@ -57,7 +57,8 @@ def fetch(
     terminal = Terminal(json=json)
     catalog.known(name)
     where = store.cached(name)
-    artifact.require_writable(where)
+    if not where.exists():
+        artifact.require_writable(where)
     with terminal.progress(f"fetching {name}, MB") as advance:
         fetched = catalog.fetch(name, advance)
     made = catalog.load_dataset(name)
