@@ -28,6 +28,12 @@ from runtime.record import RunRecord
 from runtime.serving import served_models
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten rows are held out here: each would be judged 2,000 times."""
+    monkeypatch.setattr("noise.task.JUDGED_ROWS", 100)
+
+
 def planned(source: str, *, at: str | None = None, batch: int = 1) -> Plan:
     measured = profile(source, seconds=0.05, batch=batch, pause_ms=0)
     return cut(measured, measured, presets()["wifi"], at=at)
