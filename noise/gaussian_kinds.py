@@ -33,7 +33,7 @@ EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
 #: A channel starts from a larger ε than noise alone would take, nearer to equal strength in all directions: its map
 #: makes room in others than the Fisher information names.
-STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 10.0
+STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 3.0
 #: Elements of the rows on which divergence and bound are balanced.
 BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.

@@ -54,7 +54,7 @@ class GaussianSchedule:
     """steps of Adam, batch rows each. Its rate rises over the share `warm` of the steps, for Adam's first steps are
     as long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
 
-    steps: int = 2000
+    steps: int = 2500
     batch: int = 256
     last: float = 0.05
     warm: float = 0.05

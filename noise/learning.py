@@ -74,7 +74,7 @@ class Options:
     label (Eq. 5). curve: the whole trade-off as well (Figure 7)."""
 
     count: int = 20
-    gamma: float = 0.0
+    gamma: float | None = None
     curve: bool = False
     laplace: Schedule = field(default_factory=Schedule)
     gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
@@ -129,7 +129,7 @@ def options_for(
     require_kind(kind)
     if kind != "laplace" and (equation is not None or alpha is not None):
         raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")
-    options = Options(count=count, gamma=GAMMAS[kind] if gamma is None else gamma, curve=curve)
+    options = Options(count=count, gamma=gamma, curve=curve)
     if kind != "laplace":
         return options if steps is None else replace(options, gaussian=replace(options.gaussian, steps=steps))
     laplace = replace(options.laplace, alpha=alpha, equation=_equation(equation), curve=curve)
@@ -181,7 +181,7 @@ def learn(
         Budget(budget_points, confident),
         seed,
         private=None if private is None else private[data.learning_rows][: len(train)],
-        gamma=0.0 if private is None else options.gamma,
+        gamma=0.0 if private is None else GAMMAS[kind] if options.gamma is None else options.gamma,
         checkpoint=checkpoint,
         log=log or LearningLog(),
         progress=progress,
