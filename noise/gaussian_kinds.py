@@ -20,7 +20,15 @@ from noise.covariance import spread
 from noise.fisher import Sensitivity, inverse_fisher, sensitivities
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_learning import GaussianSchedule, Learner
-from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap, LearnedNormal, LowRankFactor
+from noise.gaussian_parameters import (
+    RATE,
+    DenseFactor,
+    Learnable,
+    LearnedMap,
+    LearnedNormal,
+    LowRankFactor,
+    matrix_rate,
+)
 from noise.mechanism import GaussianMechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task, TradeOff
@@ -32,8 +40,8 @@ EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 #: Rows that the bound is computed from while noise is chosen, and elements of them at most.
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
 #: A channel starts from a larger ε than noise alone would take, nearer to equal strength in all directions: its map
-#: makes room in others than the Fisher information names.
-STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 3.0
+#: makes room in others than the Fisher information names. The less, the shorter the way that learning goes.
+STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 10.0
 #: Elements of the rows on which divergence and bound are balanced.
 BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
@@ -74,11 +82,16 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
     best = _best_inverse(task, STARTING_EPSILONS)
-    start = _best_inverse(task, (STARTING_MULTIPLE * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
+    start = _best_inverse(task, (_multiple(task) * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
     work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
     # Without a map the loss goes to nothing with the noise.
     settled = work.settled() or replace(start, noise=_unmapped(task, start.noise))
     return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
+
+
+def _multiple(task: Task) -> float:
+    largest = max(math.prod(shape) for shape in task.cut.shapes.values())
+    return max(1.0, STARTING_MULTIPLE * matrix_rate(largest) / RATE)
 
 
 def _all_dense(task: Task) -> bool:
