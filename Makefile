@@ -27,9 +27,11 @@ demo: $(READY)
 	plan profile lenet --threads 1 --out demo/edge.json
 	plan profile lenet --out demo/cloud.json
 	plan link --preset wifi --out demo/wifi.json
-	plan cut demo/edge.json demo/cloud.json --link demo/wifi.json --out demo/plan.json
-	plan learn demo/plan.json --data mnist --noise laplace --budget 1.5 --count 20 --out demo/noise.safetensors
+	plan cut demo/edge.json demo/cloud.json --link demo/wifi.json --noise channel --out demo/plan.json
+	plan learn demo/plan.json --data mnist --budget 1.5 --out demo/noise.safetensors
+	plan learn demo/plan.json --data mnist --budget 1.5 --noise laplace --count 20 --out demo/laplace.safetensors
 	plan run demo/plan.json --noise demo/noise.safetensors --data mnist --out demo/run.json
+	plan run demo/plan.json --noise demo/laplace.safetensors --data mnist --out demo/run-laplace.json
 	plan profile alexnet --as tx2-gpu --out demo/alexnet-tx2-gpu.json > demo/alexnet-tx2-gpu.txt
 	plan profile alexnet --as titan-xp --out demo/alexnet-titan-xp.json > demo/alexnet-titan-xp.txt
 	plan profile vgg16 --as tx2-gpu --out demo/vgg16-tx2-gpu.json > demo/vgg16-tx2-gpu.txt
