@@ -1,9 +1,17 @@
-"""A network of one's own with two inputs, an image and a vector of readings, joined in the middle.
+"""A network of one's own with two inputs, an image and a vector of readings, joined in the middle; and its data.
 
 plan profile examples.two_inputs:net --out edge.json
-plan cut edge.json edge.json --link wifi --at squeeze+right.1
+plan cut edge.json edge.json --link wifi --at squeeze+right.1 --out plan.json
+plan learn plan.json --data examples.two_inputs:data --noise channel --out noise.safetensors
+plan run plan.json --noise noise.safetensors
+
+Both crossing tensors, of the image and of the readings, are learned noise for together. Your own inputs go by name in
+an .npz: plan run plan.json --noise noise.safetensors --input both.npz --output answers.npy
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,3 +35,15 @@ class TwoInputs(nn.Module):
 def net() -> tuple[nn.Module, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     return TwoInputs(), {"image": torch.rand(1, 3, 64, 64), "readings": torch.rand(1, 32)}
+
+
+def data() -> Any:
+    """Noise for images, arrays by the names of forward's parameters; labels are the untrained network's own answers."""
+    random = np.random.default_rng(0)
+    image = random.random((1500, 3, 64, 64), dtype=np.float32)
+    readings = 3 * random.standard_normal((1500, 32), dtype=np.float32)
+    module = net()[0].eval()
+    with torch.inference_mode():
+        labels = module(torch.from_numpy(image), torch.from_numpy(readings)).argmax(1).numpy()
+    halves = slice(0, 1000), slice(1000, None)
+    return tuple(({"image": image[rows], "readings": readings[rows]}, labels[rows]) for rows in halves)

@@ -25,7 +25,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 
 KINDS = ("channel", "gaussian", "laplace")
-QUICK = Options(count=2, laplace=Schedule(steps=10, alpha=0), gaussian=GaussianSchedule(steps=40, batch=64))
+QUICK = Options(count=2, laplace=Schedule(steps=10, alpha=0), gaussian=GaussianSchedule(steps=300, batch=64))
 #: At this cut the mask crosses twice beside the hidden state: as it came, and as 0 and −inf.
 ENCODER_CUT = "attention_mask+project+unsqueeze"
 
@@ -71,9 +71,9 @@ def test_every_crossing_tensor_takes_noise_and_together_they_keep_the_budget(
     assert [one.shape for one in drawn] == [(50, size) for size in crossing.values()]
     network = CutNetwork.of(plan)
     given = network.activations(catalog.load_dataset(data).holdout(), origin=data)
-    for noise, tensor in zip(drawn, given.tensors, strict=True):
+    for noise, tensor in zip(drawn, found.noise.carried(given.tensors), strict=True):
         # Strong everywhere: no element is left nearly clean for the sake of another tensor's.
-        assert (noise.std(0) > 0.02 * tensor.std()).all()
+        assert (noise.std(0) > 0.05 * tensor.std(0)).all()
     accuracy, _ = network.judge(found.noise, given, random=SeededRandom(2), draws=20)
     assert accuracy.clean == 100  # labels are the network's own answers
     assert accuracy.loss_points is not None
