@@ -38,10 +38,11 @@ def net() -> tuple[nn.Module, dict[str, torch.Tensor]]:
 
 
 def data() -> Any:
-    """Noise for images, arrays by the names of forward's parameters; labels are the untrained network's own answers."""
+    """Patches of colour, and readings; arrays by the names of forward's parameters. Labels are the network's own
+    answers: what is lost is the noise's."""
     random = np.random.default_rng(0)
-    image = random.random((1500, 3, 64, 64), dtype=np.float32)
-    readings = 3 * random.standard_normal((1500, 32), dtype=np.float32)
+    image = 4 * random.standard_normal((1500, 3, 4, 4), dtype=np.float32).repeat(16, 2).repeat(16, 3)
+    readings = 4 * random.standard_normal((1500, 32), dtype=np.float32)
     module = net()[0].eval()
     with torch.inference_mode():
         labels = module(torch.from_numpy(image), torch.from_numpy(readings)).argmax(1).numpy()

@@ -54,14 +54,18 @@ def noise(encoder: Plan) -> Learned:
     return learned(encoder, "several:texts")
 
 
+@pytest.fixture(scope="module")
+def dense_noise(dense: Plan) -> Learned:
+    return learned(dense, "several:vectors_of_dense")
+
+
 @pytest.mark.parametrize("key", [None, KEY], ids=["fresh", "keyed"])
 @pytest.mark.parametrize("name", ["encoder", "dense"])
 def test_no_float_tensor_crosses_clean_and_the_others_as_they_are(
     name: str, key: DrawKey | None, request: pytest.FixtureRequest
 ) -> None:
-    plan = request.getfixturevalue(name)
-    data = {"encoder": "several:texts", "dense": "several:vectors_of_dense"}[name]
-    found, network = learned(plan, data), CutNetwork.of(plan)
+    plan, found = (request.getfixturevalue(one) for one in (name, {"encoder": "noise"}.get(name, "dense_noise")))
+    data, network = found.facts.data, CutNetwork.of(plan)
     inputs = network.fitting(catalog.load_dataset(data).test[:40].inputs, origin=data)
     clean = dict(zip(network.halves.crossing, network.edge.run(inputs), strict=True))
     with serving(*served_models(plan, with_reference=False).values()) as url:
