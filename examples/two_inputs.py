@@ -38,13 +38,16 @@ def net() -> tuple[nn.Module, dict[str, torch.Tensor]]:
 
 
 def data() -> Any:
-    """Patches of colour, and readings; arrays by the names of forward's parameters. Labels are the network's own
-    answers: what is lost is the noise's."""
+    """Patches of colour, and readings; arrays by the names of forward's parameters. The network is not trained:
+    labels are its own answers, for those inputs that it tells apart as clearly as a trained one would."""
     random = np.random.default_rng(0)
-    image = 4 * random.standard_normal((1500, 3, 4, 4), dtype=np.float32).repeat(16, 2).repeat(16, 3)
-    readings = 4 * random.standard_normal((1500, 32), dtype=np.float32)
+    image = 4 * random.standard_normal((4000, 3, 4, 4), dtype=np.float32).repeat(16, 2).repeat(16, 3)
+    readings = 4 * random.standard_normal((4000, 32), dtype=np.float32)
     module = net()[0].eval()
     with torch.inference_mode():
-        labels = module(torch.from_numpy(image), torch.from_numpy(readings)).argmax(1).numpy()
+        best = module(torch.from_numpy(image), torch.from_numpy(readings)).topk(2)
+    clear = (best.values[:, 1] - best.values[:, 0]).argsort()[:1500].sort().values.numpy()
+    given = {"image": image[clear], "readings": readings[clear]}
+    labels = best.indices[:, 0].numpy()[clear]
     halves = slice(0, 1000), slice(1000, None)
-    return tuple(({"image": image[rows], "readings": readings[rows]}, labels[rows]) for rows in halves)
+    return tuple(({name: one[rows] for name, one in given.items()}, labels[rows]) for rows in halves)
