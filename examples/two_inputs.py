@@ -1,9 +1,17 @@
-"""A network of one's own with two inputs, an image and a vector of readings, joined in the middle.
+"""A network of one's own with two inputs, an image and a vector of readings, joined in the middle; and its data.
 
 plan profile examples.two_inputs:net --out edge.json
-plan cut edge.json edge.json --link wifi --at squeeze+right.1
+plan cut edge.json edge.json --link wifi --at squeeze+right.1 --out plan.json
+plan learn plan.json --data examples.two_inputs:data --noise channel --out noise.safetensors
+plan run plan.json --noise noise.safetensors
+
+Both crossing tensors, of the image and of the readings, are learned noise for together. Your own inputs go by name in
+an .npz: plan run plan.json --noise noise.safetensors --input both.npz --output answers.npy
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,3 +35,19 @@ class TwoInputs(nn.Module):
 def net() -> tuple[nn.Module, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     return TwoInputs(), {"image": torch.rand(1, 3, 64, 64), "readings": torch.rand(1, 32)}
+
+
+def data() -> Any:
+    """Patches of colour, and readings; arrays by the names of forward's parameters. The network is not trained:
+    labels are its own answers, for those inputs that it tells apart as clearly as a trained one would."""
+    random = np.random.default_rng(0)
+    image = 4 * random.standard_normal((4000, 3, 4, 4), dtype=np.float32).repeat(16, 2).repeat(16, 3)
+    readings = 4 * random.standard_normal((4000, 32), dtype=np.float32)
+    module = net()[0].eval()
+    with torch.inference_mode():
+        best = module(torch.from_numpy(image), torch.from_numpy(readings)).topk(2)
+    clear = (best.values[:, 1] - best.values[:, 0]).argsort()[:1500].sort().values.numpy()
+    given = {"image": image[clear], "readings": readings[clear]}
+    labels = best.indices[:, 0].numpy()[clear]
+    halves = slice(0, 1000), slice(1000, None)
+    return tuple(({name: one[rows] for name, one in given.items()}, labels[rows]) for rows in halves)

