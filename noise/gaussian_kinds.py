@@ -32,7 +32,7 @@ from noise.gaussian_parameters import (
 from noise.mechanism import GaussianMechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task, TradeOff
-from planner.noise_cost import DENSE_ELEMENTS, MapForm, map_form, takes_tokens
+from planner.noise_cost import DENSE_ELEMENTS, layout, map_form
 from profiles.errors import InfeasibleError, NoiseError
 
 #: ε of the inverse Fisher form that are tried; the smallest bound wins.
@@ -114,14 +114,15 @@ def _covariances(task: Task, start: GaussianMechanism) -> list[Learnable]:
 def _channels(task: Task, start: GaussianMechanism) -> list[Learnable]:
     """Maps that start as the identity, and noise."""
     made = []
-    for (node, shape), one, first in zip(task.cut.shapes.items(), spread(task.train), _low_rank(start), strict=True):
+    for node, one, first in zip(task.cut.shapes, spread(task.train), _low_rank(start), strict=True):
         normal: LearnedNormal = DenseFactor(one, first) if len(one) <= DENSE_ELEMENTS else LowRankFactor(first)
-        made.append(Learnable(normal, LearnedMap(one, shape, _form(task, node))))
+        made.append(Learnable(normal, _map(task, node, one)))
     return made
 
 
-def _form(task: Task, node: str) -> MapForm:
-    return map_form(task.cut.shapes[node], tokens=takes_tokens(task.cut.network.graph, node))
+def _map(task: Task, node: str, spread: torch.Tensor) -> LearnedMap:
+    shape, tokens = layout(task.cut.network.graph, node, task.cut.shapes[node])
+    return LearnedMap(spread, shape, map_form(shape, tokens=tokens))
 
 
 def _unmapped(task: Task, noise: GaussianMechanism) -> ChannelNoise:
@@ -129,7 +130,7 @@ def _unmapped(task: Task, noise: GaussianMechanism) -> ChannelNoise:
     assert isinstance(noise, GaussianNoise)
     maps, offsets = {}, {}
     for node, one in noise.normals.items():
-        made = LearnedMap(torch.ones(one.elements), task.cut.shapes[node], _form(task, node))
+        made = _map(task, node, torch.ones(one.elements))
         maps[node], offsets[node] = made.map(), made.offset()
     return ChannelNoise(maps, offsets, noise.normals)
 

@@ -26,7 +26,7 @@ from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
 from noise.tensors import footprint_bytes
-from planner.noise_cost import NoiseKind, noise_flops, require_kind, takes_tokens
+from planner.noise_cost import NoiseKind, layout, noise_flops, require_kind
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
 from profiles.zoo.catalog import has_random_weights
@@ -268,7 +268,8 @@ def _edge_flops_share(cut: CutNetwork, plan: Plan, kind: str) -> float | None:
     """FLOPs of one inference's noise over those of the edge half; None where those are unknown."""
     graph, batch = cut.network.graph, plan.settings.batch
     edge = sum(graph.by_id[name].flops or 0 for name in plan.cut.edge_nodes) / batch
-    own = sum(noise_flops(kind, shape, tokens=takes_tokens(graph, node)) for node, shape in cut.shapes.items())
+    layouts = [layout(graph, node, shape) for node, shape in cut.shapes.items()]
+    own = sum(noise_flops(kind, shape, tokens=tokens) for shape, tokens in layouts)
     return own / edge if edge else None
 
 

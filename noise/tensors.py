@@ -11,7 +11,6 @@ from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
 from noise.packing import pack_order, unpack_order
-from planner.noise_cost import map_channels
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -127,9 +126,9 @@ def _read_map(arrays: Arrays, node: str, shape: Sequence[int]) -> LinearMap:
         return DenseMap(_floats(arrays, f"{node}.map", (elements, elements)))
     axis = arrays[f"{node}.map_axis"]
     _require(axis.shape == (1,) and axis.dtype == np.int8 and int(axis[0]) in (-1, 1), f"{node}.map_axis")
-    last = int(axis[0]) == -1
-    channels = map_channels("last" if last else "first", shape)
-    return PointwiseMap(_floats(arrays, f"{node}.map", (channels, channels)), last=last)
+    channels = len(np.atleast_1d(arrays[f"{node}.map"]))
+    _require(channels > 0 and int(np.prod(shape)) % channels == 0, f"{node}.map")
+    return PointwiseMap(_floats(arrays, f"{node}.map", (channels, channels)), last=int(axis[0]) == -1)
 
 
 def _floats(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -103,7 +103,8 @@ class CostModel:
 
     def _noise_flops(self, kind: str, node: Node) -> int:
         rows, shape = (node.shape[0], node.shape[1:]) if node.shape[:1] == (self.edge.batch,) else (1, node.shape)
-        return rows * noise_cost.noise_flops(kind, shape or (1,), tokens=noise_cost.takes_tokens(self.graph, node.id))
+        channels, tokens = noise_cost.layout(self.graph, node.id, shape)
+        return rows * noise_cost.noise_flops(kind, channels, tokens=tokens)
 
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""

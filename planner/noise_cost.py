@@ -64,6 +64,25 @@ def takes_tokens(graph: LayerGraph, node: str) -> bool:
     return True
 
 
+#: Operators that give the same elements in the same order another shape.
+RESHAPING = frozenset({"flatten", "view", "reshape", "_unsafe_view", "squeeze", "unsqueeze", "contiguous", "clone"})
+
+
+def layout(graph: LayerGraph, node: str, shape: Sequence[int]) -> tuple[tuple[int, ...], bool]:
+    """The shape in which one inference's share of a tensor has its channels, and whether they are the last dimension.
+
+    shape: of the share as it crosses. A vector that was flattened is seen as it was before.
+    """
+    if len(shape) > 1:
+        return tuple(shape), takes_tokens(graph, node)
+    one = graph.by_id[node]
+    while len(one.inputs) == 1 and (one.op in RESHAPING or one.kind in ("activation", "other")):
+        one = graph.by_id[one.inputs[0]]
+        if len(one.shape) > 2 and prod(one.shape) == prod(graph.by_id[node].shape):
+            return one.shape[1:], len(one.shape) == 3 and takes_tokens(graph, one.id)
+    return tuple(shape) or (1,), False
+
+
 def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int:
     """Of one inference's noise for a tensor: map, factor and adding; 2 for a multiply-add."""
     n = prod(shape)

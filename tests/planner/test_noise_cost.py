@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from planner.cost import CostModel
-from planner.noise_cost import map_channels, map_form, noise_flops, require_kind, takes_tokens
+from planner.noise_cost import layout, map_channels, map_form, noise_flops, require_kind, takes_tokens
 from planner.planning import cut
 from profiles.artifact import decode
 from profiles.device import DeviceProfile
@@ -49,6 +49,13 @@ def test_a_long_vector_has_no_matrix_of_its_squared_length(tokens: bool) -> None
     n = 9216  # AlexNet's last convolution, flattened
     assert map_channels(map_form((n,), tokens=tokens), (n,)) == 1
     assert noise_flops("channel", (n,), tokens=tokens) == 2 * n + n + noise_flops("gaussian", (n,))
+
+
+def test_a_flattened_vector_keeps_the_channels_it_had(lenet_profile: DeviceProfile) -> None:
+    graph = lenet_profile.graph
+    assert layout(graph, "flatten", (120,)) == ((120, 1, 1), False)
+    assert layout(graph, "pool2", (16, 5, 5)) == ((16, 5, 5), False)
+    assert layout(graph, "relu4", (84,)) == ((84,), False)
 
 
 def test_a_kind_that_is_none_is_refused() -> None:
