@@ -23,6 +23,8 @@ from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.datasets.records import Dataset
 from noise.descent import Descent, Run
+from noise.gaussian_kinds import learn_channel, learn_gaussian
+from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.objective import alpha_at, equation_4
 from noise.randomness import SeededRandom
@@ -94,9 +96,19 @@ def whole_laplace(bench: Bench, *, seed: int) -> None:
     laplace_learning.learn(bench.task(seed), count=bench.count, schedule=schedule)
 
 
+def whole_gaussian(bench: Bench, *, seed: int) -> None:
+    learn_gaussian(bench.task(seed), schedule=GaussianSchedule())
+
+
+def whole_channel(bench: Bench, *, seed: int) -> None:
+    learn_channel(bench.task(seed), schedule=GaussianSchedule())
+
+
 #: The whole of learning, by kind: what it makes, and how.
 WHOLE: dict[str, tuple[str, Callable[..., None]]] = {
     "laplace": ("{count} distributions", whole_laplace),
+    "gaussian": ("a covariance", whole_gaussian),
+    "channel": ("a map and a covariance", whole_channel),
 }
 
 

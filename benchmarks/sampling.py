@@ -18,10 +18,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from noise.channel import ChannelNoise, DenseMap, PointwiseMap
+from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.keyed import DrawKey, KeyedRandom
 from noise.laplace import LaplaceNoise, OrderedLaplace, descending, quantile
 from noise.mechanism import Mechanism
 from noise.randomness import SystemRandom
+from planner.noise_cost import DENSE_ELEMENTS, RANK
 from profiles import codec
 from profiles.engine import TorchEngine, set_threads
 from profiles.halves import split
@@ -44,8 +47,34 @@ def ordered_laplace(node: str, elements: int) -> Mechanism:
     return LaplaceNoise({node: OrderedLaplace(np.zeros(20), np.ones(20), order)})
 
 
+def normal(elements: int) -> Normal:
+    """As it is learned: a whole covariance up to 1,000 elements, beyond of rank 32."""
+    random = np.random.default_rng(0)
+    if elements <= DENSE_ELEMENTS:
+        lower = np.tril(random.normal(size=(elements, elements)), -1) / elements + np.eye(elements)
+        return DenseNormal(lower.astype(np.float32))
+    basis, _ = np.linalg.qr(random.normal(size=(elements, RANK)).astype(np.float32))
+    return LowRankNormal(np.ones(elements, np.float32), basis, np.full(RANK, 0.5, np.float32))
+
+
+def gaussian(node: str, elements: int) -> Mechanism:
+    return GaussianNoise({node: normal(elements)})
+
+
+def channel(node: str, elements: int) -> Mechanism:
+    """A whole map up to 1,000 elements, beyond a 1×1 convolution of the 256 channels that both large tensors have."""
+    size = elements if elements <= DENSE_ELEMENTS else 256
+    weight = np.eye(size, dtype=np.float32)
+    made = DenseMap(weight) if elements <= DENSE_ELEMENTS else PointwiseMap(weight)
+    return ChannelNoise({node: made}, {node: np.zeros(elements, np.float32)}, {node: normal(elements)})
+
+
 #: Noise of each kind for one crossing tensor: (node id, elements) → mechanism.
-KINDS: dict[str, Callable[[str, int], Mechanism]] = {"laplace": ordered_laplace}
+KINDS: dict[str, Callable[[str, int], Mechanism]] = {
+    "laplace": ordered_laplace,
+    "gaussian": gaussian,
+    "channel": channel,
+}
 
 
 def answer(listener: socket.socket, wait_s: float) -> None:
