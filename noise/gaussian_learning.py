@@ -32,8 +32,9 @@ from profiles.errors import NoiseError
 Array = NDArray[Any]
 
 
-#: Up to so many elements the bound's gradient is renewed at every step, beyond at every so many-fold step.
-FREE_ELEMENTS = 150
+#: Up to so many elements the bound's gradient is renewed at every step, beyond more rarely, but never less than every
+#: RAREST steps.
+FREE_ELEMENTS, RAREST = 150, 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Learner:
         self._roots = covariance_root(task.train)
         self._separation: Separation | None = separation_roots(task) if task.private is not None else None
         self._first, self._beta, self._loss, self._step = beta, beta, math.nan, 0
-        self._bound_every = math.ceil(task.cut.elements / FREE_ELEMENTS)
+        self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS))
         self._bound_gradients: list[torch.Tensor] = []
         self._bound_value = math.nan
 
