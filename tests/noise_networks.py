@@ -114,6 +114,12 @@ def pairs() -> Any:
     return (made.train.inputs, made.train.labels), (made.test.inputs, made.test.labels)
 
 
+def sides() -> Any:
+    """The private label alone, as a user's function returns it: train and test, in the order of `pairs`."""
+    made = data()
+    return made.train.private["side"], made.test.private["side"]
+
+
 def border() -> Dataset:
     """Inputs on the border of two classes, labelled as the network sees them: any noise changes answers."""
     made = data()

@@ -107,3 +107,18 @@ def test_numbers_beyond_all_bounds_are_one_line(
         assert done.code == 2
         assert "noise_networks:pairs" in done.err.splitlines()[-1]
         assert "no finite number" in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kind", ["laplace", "gaussian", "channel"])
+def test_every_kind_hides_a_private_label(
+    kind: str, plan: Path, tmp_path: Path, plan_command: Callable[..., Any]
+) -> None:
+    out = tmp_path / "noise.safetensors"
+    done = plan_command(
+        "learn", plan, *DATA, "--noise", kind, "--count", "2", "--budget", "5", "--out", out,
+        "--private-labels", "noise_networks:sides", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["kind"] == kind
+    _, facts = collection.read(out)
+    assert facts.settings.get("gamma") or kind == "laplace"
