@@ -228,7 +228,7 @@ class _Learner:
         else:
             raise NoiseError(
                 f"a Laplace fits {passes.sum()} of {tries} learned tensors, {self.count} are wanted; "
-                "learn for fewer --steps"
+                "learn for fewer --steps, or with a smaller --gamma where a private label is hidden"
             )
         self.task.progress(ROUNDS + 1, ROUNDS + 2)
         passing = {name: one.take(np.flatnonzero(passes)) for name, one in fitted.items()}
