@@ -6,7 +6,7 @@ import noise_tasks
 import numpy as np
 import pytest
 import torch
-from noise.log import LearningLog
+from noise.learning_log import LearningLog
 
 from noise import descent, private_labels
 from noise.datasets.records import Dataset
