@@ -66,7 +66,17 @@ def test_only_some_files_print() -> None:
     [
         *(
             f"planner.{name}"
-            for name in ("planning", "plan", "search", "cost", "legality", "breakpoints", "commands", "picture")
+            for name in (
+                "planning",
+                "plan",
+                "search",
+                "cost",
+                "noise_cost",
+                "legality",
+                "breakpoints",
+                "commands",
+                "picture",
+            )
         ),
         *(
             f"profiles.{name}"
@@ -85,11 +95,16 @@ def test_only_some_files_print() -> None:
                 "layer_table",
             )
         ),
+        "noise.channel",
         "noise.collection",
-        "noise.laplace",
+        "noise.gaussian",
+        "noise.grid",
         "noise.keyed",
+        "noise.laplace",
         "noise.mechanism",
+        "noise.packing",
         "noise.randomness",
+        "noise.tensors",
         "runtime.client",
         "runtime.edge",
         "runtime.sampler",

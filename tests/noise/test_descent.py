@@ -6,11 +6,11 @@ import noise_tasks
 import numpy as np
 import pytest
 import torch
-from noise.learning_log import LearningLog
 
 from noise import descent, private_labels
 from noise.datasets.records import Dataset
 from noise.descent import Descent, Run
+from noise.learning_log import LearningLog
 from noise.objective import Equation
 from noise.task import Task
 from planner.plan import Plan
