@@ -20,8 +20,6 @@ from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
 
 SCHEMA = "plan.noise/1"
-#: Indices packed at a time: whole bytes, and little memory.
-PACKED = 2**18
 
 
 class Crossing(msgspec.Struct, frozen=True):

@@ -3,9 +3,9 @@
 Bounds are of real numbers; what crosses are floats, and their gaps grow with the number. Where a large number and
 noise of the other sign make a small sum, its lowest bits are zero; where the number is zero they are those of the
 noise. So from a sum's bits alone a large number can be told from a small one (Mironov, "On Significance of the Least
-Significant Bits for Differential Privacy", 2012). Rounded to a grid far coarser than these gaps and far finer than the
-noise, a sum is as if real numbers had been added and rounded, which tells no more than the real sum does. That holds
-for tensors up to some hundred times their noise's size, whose own gaps are still finer than the grid.
+Significant Bits for Differential Privacy", 2012). Rounded to a grid far coarser than these gaps and far finer than
+the noise, a sum is as if real numbers had been added and rounded, which tells no more than the real sum does. That
+holds for tensors up to some hundred times their noise's size, whose own gaps are still finer than the grid.
 """
 
 from typing import Any
