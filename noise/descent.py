@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from noise import laplace, objective
 from noise.linear_head import LinearHead
 from noise.objective import Equation, alpha_at
-from noise.private_labels import PrivateClassifier
+from noise.private_classifier import PrivateClassifier
 from noise.randomness import SeededRandom
 from noise.task import Task
 from profiles.errors import NoiseError

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise import laplace, private_labels
+from noise import laplace, private_classifier
 from noise.calibration import sufficient
 from noise.descent import Descent, Run
 from noise.gain import strongest
@@ -128,7 +128,7 @@ class _Learner:
         equation = schedule.equation or (4 if task.private is None else 5)
         if equation == 5 and task.private is None:
             raise NoiseError("Equation 5 needs private labels; give them, or choose another equation")
-        private = private_labels.train(task) if equation == 5 else None
+        private = private_classifier.train(task) if equation == 5 else None
         rate = values.learning_rate if schedule.learning_rate is None else schedule.learning_rate
         descent = Descent(task, equation, schedule.batch, rate, private)
         # Table 2 is for Equations 4 and 5. Of the others each starts where its two terms are of one size.

@@ -54,6 +54,13 @@ def test_public_names_are_there(room: str) -> None:
     assert all(getattr(module, name) is not None for name in module.__all__)
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_public_name_is_that_of_a_file_too(room: str) -> None:
+    # Whichever is imported first would hide the other.
+    names = set(__import__(room).__all__) - {"trace"}
+    assert not names & {one.stem for one in (ROOT / room).glob("*.py")}
+
+
 def test_only_some_files_print() -> None:
     for file in (one for room in ROOMS for one in sources(room) if one.name not in PRINTS):
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]

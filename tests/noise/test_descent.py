@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from noise import descent, private_labels
+from noise import descent, private_classifier
 from noise.datasets.records import Dataset
 from noise.descent import Descent, Run
 from noise.learning_log import LearningLog
@@ -145,7 +145,7 @@ def test_a_loss_that_is_no_number_is_told_with_step_and_settings(task: Task) -> 
 def test_private_answers_become_worse_than_without_the_private_term(task: Task) -> None:
     parity = task.train.labels % 2
     both = replace(task, private=parity, gamma=1.0)
-    classifier = private_labels.train(both)
+    classifier = private_classifier.train(both)
     tensors = torch.from_numpy(task.train.tensors[0])
     right = (classifier.logits([tensors]).argmax(1).numpy() == parity).mean()
     assert right > 0.97
