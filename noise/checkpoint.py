@@ -25,7 +25,10 @@ EVERY_S = 3.0
 
 
 class Checkpoint:
-    """Stages by name: arrays, and facts that JSON can hold. Without a path nothing is kept."""
+    """Stages by name: arrays, and facts that JSON can hold. Without a path nothing is kept.
+
+    The file is for whoever named it to delete, once the result is written.
+    """
 
     def __init__(self, path: Path | None = None, *, key: str = "") -> None:
         """key: says what is being learned; a file with another key is of other work and is begun anew.
@@ -79,13 +82,3 @@ class Checkpoint:
         artifact.write_bytes(self._path, save(tensors, metadata=metadata))
         self._written = time.monotonic()
         self._took_s = self._written - start if EVERY_S else 0.0
-
-    def drop(self, stage: str) -> None:
-        """Forget a stage under way whose result is kept."""
-        self._arrays.pop(stage, None)
-        self._facts.pop(stage, None)
-
-    def finish(self) -> None:
-        """The result is written: the file is not needed any more."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)

@@ -20,8 +20,6 @@ from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
 
 SCHEMA = "plan.noise/1"
-#: Indices packed at a time: whole bytes, and little memory.
-PACKED = 2**18
 
 
 class Crossing(msgspec.Struct, frozen=True):
@@ -44,9 +42,10 @@ class Accuracy(msgspec.Struct, frozen=True):
 class BoundFacts(msgspec.Struct, frozen=True):
     """An upper bound on I(x; a') in bits, with the 95 % interval of its sampling error.
 
-    form: `covariance` (proven for any distribution of that covariance), `held-out` (a Gaussian fitted on training
-    rows, where those are too few for a covariance) or `mixture` (one Gaussian a class). repeats: the same bound for
-    so many inferences of one input with fresh noise each. rows: training and held-out rows it was computed from.
+    form: `covariance` (proven for any distribution of that covariance), `held-out` (its mean over held-out inputs
+    under a Gaussian fitted on training rows, where that is more) or `mixture` (one Gaussian a class). repeats: the
+    same bound for so many inferences of one input with fresh noise each. rows: training and held-out rows it was
+    computed from.
     """
 
     bits: float

@@ -125,7 +125,10 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
     if result.curve:
         _show_curve(terminal, result)
     if result.left_alone:
-        terminal.say(f"left alone, integers or what public inputs alone decide: {', '.join(result.left_alone)}")
+        terminal.say(
+            f"sent as they are, without noise and in no bound: {', '.join(result.left_alone)} (integers, or what "
+            "public inputs alone decide)"
+        )
     if found.loss_points is not None and found.loss_points > result.budget_points:
         terminal.say(
             f"the loss on the test inputs is above the budget of {result.budget_points:g} points, which held on the "

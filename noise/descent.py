@@ -138,11 +138,6 @@ class Descent:
                 rows.append((run.multiple * rms * drawn).astype(np.float32))
         return [np.stack(rows) for rows in made]
 
-    def drop(self, run: Run) -> None:
-        """Forget a run whose result is kept elsewhere."""
-        for first in range(0, run.tensors, self.together):
-            self.task.checkpoint.drop(f"{run.name}-{first}")
-
 
 @dataclass
 class _Group:

@@ -35,6 +35,8 @@ Array = NDArray[Any]
 #: Up to so many elements the bound's gradient is renewed at every step, beyond more rarely, but never less than every
 #: RAREST steps.
 FREE_ELEMENTS, RAREST = 150, 8
+#: What is logged of a step.
+WATCHED = ("step", "beta", "divergence", "bound_bits", "holdout_loss_points", "snr_inverse")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Learner:
         self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS))
         self._bound_gradients: list[torch.Tensor] = []
         self._bound_value = math.nan
+        self._rows: list[list[float]] = []
 
     def run(self, *, points: float | None = None) -> None:
         """All steps that are left, towards a budget in points (default: the task's).
@@ -190,15 +193,15 @@ class Learner:
             noise = [one.normal.noise(more) for one, more in zip(self.learnables, z, strict=True)]
         variance = sum(float(one.square().mean()) * one.shape[1] for one in noise)
         power = sum(float(np.square(one).mean()) * one.shape[1] for one in part.tensors)
-        self.task.log.add(
-            stage=self.name,
-            step=self._step,
-            beta=self._beta,
-            divergence=divergence,
-            bound_bits=bound / math.log(2),
-            holdout_loss_points=self._loss,
-            snr_inverse=variance / power,
-        )
+        row = [self._step, self._beta, divergence, bound / math.log(2), self._loss, variance / power]
+        self._log([row])
+
+    def _log(self, rows: Sequence[Sequence[float]]) -> None:
+        """In vivo, by stage; kept with the state, for a run that is killed and goes on."""
+        for row in rows:
+            self._rows.append(list(row))
+            figures = dict(zip(WATCHED, row, strict=True))
+            self.task.log.add(stage=self.name, **figures | {"step": int(row[0])})
 
     def settings(self) -> dict[str, float | int | str | None]:
         """What was told and found, for the noise's file."""
@@ -216,6 +219,7 @@ class Learner:
             arrays[f"{index}.square"] = state["exp_avg_sq"].numpy()
             if self._bound_gradients:
                 arrays[f"{index}.bound"] = self._bound_gradients[index].numpy()
+        arrays["in_vivo"] = np.array(self._rows, dtype=np.float64).reshape(-1, len(WATCHED))
         facts = {"beta": self._beta, "loss": repr(self._loss), "bound": repr(self._bound_value)}
         self.task.checkpoint.put(self.name, arrays, step=self._step, **facts)
 
@@ -227,6 +231,7 @@ class Learner:
         arrays, facts = found
         self._step, self._beta, self._loss = int(facts["step"]), float(facts["beta"]), float(facts["loss"])
         self._bound_value = float(facts["bound"])
+        self._log(arrays["in_vivo"].tolist())
         count = len(self._parameters())
         if "0.bound" in arrays:
             self._bound_gradients = [torch.from_numpy(arrays[f"{index}.bound"].copy()) for index in range(count)]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise import laplace, private_classifier
+from noise.calibration import sufficient
 from noise.descent import Descent, Run
 from noise.gain import strongest
 from noise.laplace import LaplaceNoise, OrderedLaplace
@@ -245,7 +246,7 @@ class _Learner:
         needed = self.judged("judged-weakest", noise).needed_points
         raise InfeasibleError(
             f"no noise fits a budget of {self.task.budget.points:g} points: the weakest tried needs "
-            f"{math.ceil(100 * needed) / 100:.2f}; raise --budget to that or cut elsewhere"
+            f"{sufficient(needed)}; raise --budget to that or cut elsewhere"
         )
 
     def judged(self, name: str, noise: LaplaceNoise) -> Estimate:

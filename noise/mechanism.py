@@ -5,14 +5,13 @@ be drawn before the input is there.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
 from noise.randomness import Randomness
 
 Array = NDArray[Any]
-Self_ = TypeVar("Self_", bound="GaussianMechanism")
 
 
 class Mechanism(Protocol):
@@ -53,7 +52,7 @@ class GaussianMechanism(Mechanism, Protocol):
         """Learned numbers."""
         ...
 
-    def scaled(self: Self_, gain: float) -> Self_:
+    def scaled(self, gain: float) -> Self:
         """The same with noise `gain` times as strong."""
         ...
 

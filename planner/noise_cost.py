@@ -78,7 +78,7 @@ def layout(graph: LayerGraph, node: str, shape: Sequence[int]) -> tuple[tuple[in
     one = graph.by_id[node]
     while len(one.inputs) == 1 and (one.op in RESHAPING or one.kind in ("activation", "other")):
         one = graph.by_id[one.inputs[0]]
-        if len(one.shape) > 2 and prod(one.shape) == prod(graph.by_id[node].shape):
+        if len(one.shape) > 2 and prod(one.shape[1:]) == prod(shape):
             return one.shape[1:], len(one.shape) == 3 and takes_tokens(graph, one.id)
     return tuple(shape) or (1,), False
 

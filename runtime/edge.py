@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noise import grid
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from noise.randomness import Randomness
@@ -88,7 +89,7 @@ class EdgeHalf:
             )
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
         self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
-        self._wire = wire
+        self._wire, self._gaps = wire, grid.gaps(noise)
         self._sampler = Sampler(noise, key=key, random=random)
         self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
 
@@ -140,18 +141,18 @@ class EdgeHalf:
         return sent, parameters
 
     def _hidden(self, crossing: Mapping[str, Array], drawn: Sequence[Array], rows: int) -> dict[str, Array]:
-        """Every crossing tensor that takes noise, with it: carried(a) + drawn."""
+        """Every crossing tensor that takes noise, with it: carried(a) + drawn, its low bits rounded off."""
         nodes = self._noise.nodes
         carried = self._noise.carried([crossing[name].reshape(rows, -1) for name in nodes])
         hidden = {}
-        for name, known, random in zip(nodes, carried, drawn, strict=True):
+        for name, known, random, gap in zip(nodes, carried, drawn, self._gaps, strict=True):
             if known.shape != random.shape:  # else one row's noise could be spread over all
                 raise NoiseError(
                     f"{name}: noise of shape {list(random.shape)} for a tensor of {list(known.shape)}; "
                     "learn noise for this plan"
                 )
             tensor = crossing[name]
-            noisy = (known + random).astype(tensor.dtype, copy=False)
+            noisy = grid.rounded(known + random, gap).astype(tensor.dtype, copy=False)
             _require_hidden(name, known.astype(tensor.dtype, copy=False), noisy)
             hidden[name] = noisy.reshape(tensor.shape)
         return hidden

@@ -4,6 +4,7 @@ Fresh noise does not depend on the input, so the next inference's is drawn while
 Keyed noise is drawn while the edge half computes. Each draw is handed out once.
 """
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -68,9 +69,13 @@ class Sampler:
         self._thread = threading.Thread(target=_work, args=(self._jobs,), name="sampler", daemon=True)
         self._end = weakref.finalize(self, self._jobs.put, None)
         self._thread.start()
+        self._process = os.getpid()
 
     def begin(self, inputs: Sequence[Array]) -> Drawing:
         """Noise for a batch [rows, ...] of each input."""
+        # After a fork both processes hold what was drawn ahead; one draw for two inputs would show their difference.
+        if os.getpid() != self._process:
+            raise RuntimeError("the sampler is another process's; make the edge half after the fork")
         if self._key is not None:
             draw = partial(keyed_draw, self._noise, self._key, list(inputs))
             if len(inputs[0]) * self._noise.elements <= SMALL_ELEMENTS:

@@ -54,6 +54,13 @@ def test_public_names_are_there(room: str) -> None:
     assert all(getattr(module, name) is not None for name in module.__all__)
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_public_name_is_that_of_a_file_too(room: str) -> None:
+    # Whichever is imported first would hide the other.
+    names = set(__import__(room).__all__) - {"trace"}
+    assert not names & {one.stem for one in (ROOT / room).glob("*.py")}
+
+
 def test_only_some_files_print() -> None:
     for file in (one for room in ROOMS for one in sources(room) if one.name not in PRINTS):
         calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
@@ -66,7 +73,17 @@ def test_only_some_files_print() -> None:
     [
         *(
             f"planner.{name}"
-            for name in ("planning", "plan", "search", "cost", "legality", "breakpoints", "commands", "picture")
+            for name in (
+                "planning",
+                "plan",
+                "search",
+                "cost",
+                "noise_cost",
+                "legality",
+                "breakpoints",
+                "commands",
+                "picture",
+            )
         ),
         *(
             f"profiles.{name}"
@@ -85,11 +102,16 @@ def test_only_some_files_print() -> None:
                 "layer_table",
             )
         ),
+        "noise.channel",
         "noise.collection",
-        "noise.laplace",
+        "noise.gaussian",
+        "noise.grid",
         "noise.keyed",
+        "noise.laplace",
         "noise.mechanism",
+        "noise.packing",
         "noise.randomness",
+        "noise.tensors",
         "runtime.client",
         "runtime.edge",
         "runtime.sampler",

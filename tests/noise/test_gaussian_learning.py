@@ -22,6 +22,7 @@ from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule, half_log_det
 from noise.learning import Learned, Options, learn
+from noise.learning_log import LearningLog
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task
@@ -133,6 +134,7 @@ def test_what_was_killed_ends_as_what_was_not(
 ) -> None:
     monkeypatch.setattr(checkpoint, "EVERY_S", -1.0)
     schedule = replace(BRIEF, steps=60)
+    logged: dict[Path, Any] = {}
 
     def run(file: Path, killed_after: int | None = None) -> Found:
         calls = 0
@@ -143,7 +145,9 @@ def test_what_was_killed_ends_as_what_was_not(
             if calls == killed_after:
                 raise _Killed
 
-        work = task(checkpoint=Checkpoint(file, key="k"), progress=progress)
+        log = LearningLog(file.with_suffix(".csv"))
+        work = task(checkpoint=Checkpoint(file, key="k"), log=log, progress=progress)
+        logged[file] = log.rows
         return KINDS[kind](work, schedule=schedule, curve=curve)
 
     undisturbed = run(tmp_path / "one")
@@ -155,6 +159,9 @@ def test_what_was_killed_ends_as_what_was_not(
     assert same(undisturbed.noise, continued.noise)
     assert undisturbed.settings == continued.settings
     assert undisturbed.curve == continued.curve
+    first, other = (logged[tmp_path / name] for name in ("one", "other"))
+    assert [repr(row) for row in first] == [repr(row) for row in other]
+    assert len(first) >= schedule.steps
     assert len(undisturbed.curve) >= (4 if curve else 0)
 
 

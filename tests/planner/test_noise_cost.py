@@ -124,3 +124,10 @@ def test_where_the_channels_lie_what_computes_next_says(
     tiny: dict[str, Any], path: tuple[tuple[str, str], ...], tokens: bool
 ) -> None:
     assert takes_tokens(graph(tiny, *path), "relu") is tokens
+
+
+def test_channels_behind_another_first_dimension_than_the_batch_are_not_known(tiny: dict[str, Any]) -> None:
+    made = graph(tiny, ("steps", "linear"), ("flat", "reshape"))
+    nodes = {"steps": {"shape": (4, 1, 6)}, "flat": {"shape": (1, 24), "op": "flatten"}}
+    changed = [msgspec.structs.replace(one, **nodes.get(one.id, {})) for one in made.nodes]
+    assert layout(LayerGraph(tuple(changed)), "flat", (24,)) == ((24,), False)

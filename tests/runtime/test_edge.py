@@ -3,6 +3,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from servers import serving
 from tap import Tap, requests
 
+from noise import grid
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.learning import Learned
@@ -55,10 +57,9 @@ def test_nothing_clean_crosses_and_no_noise_is_sent_twice(
     assert clean.tobytes() not in bytes(captured)
     rows = np.concatenate(sent_tensors(captured))
     assert rows.shape == (9, 120)
-    # One and the same input, nine times: nine draws, of which no two share an element.
-    noise = rows - clean
-    assert (noise != 0).all()
-    assert all(len(np.unique(column)) == 9 for column in noise.T)
+    # One and the same input, nine times: nine draws, of which no two share more than a few elements, by chance.
+    assert (rows != clean).all()
+    assert max((one == other).mean() for one, other in combinations(rows, 2)) < 0.1
 
 
 def test_what_crosses_is_learned_noise_in_its_saved_order(
@@ -70,8 +71,10 @@ def test_what_crosses_is_learned_noise_in_its_saved_order(
     tap.close()
     (clean,) = CutNetwork.of(lenet_plan).edge.run([mnist.test.inputs[:20]])
     kept = lenet_learned.noise.tensors["flatten"]
+    # What is sent lies on a grid: neighbours in the order may change places by as much.
+    (gap,) = grid.gaps(lenet_learned.noise)
     for row in sent_tensors(tap.up[0])[0] - clean:
-        assert any((np.diff(row[order]) <= 1e-4).all() for order in kept.order)
+        assert any((np.diff(row[order]) <= gap.max() + 1e-4).all() for order in kept.order)
 
 
 def test_answers_come_from_the_rest_of_the_network(

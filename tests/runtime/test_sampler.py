@@ -1,7 +1,9 @@
 import gc
+import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -164,3 +166,17 @@ def test_fresh_noise_comes_from_the_given_source() -> None:
     (drawn,) = sampling.begin([INPUTS]).take()
     sampling.close()
     assert (drawn == noise.draw(12, SeededRandom(4))[0]).all()
+
+
+def test_what_was_drawn_ahead_is_not_used_by_a_forked_process_too() -> None:
+    with closing(Sampler(Numbered())) as sampling:
+        sampling.ahead(1)
+        child = os.fork()
+        if child == 0:
+            try:
+                sampling.begin([INPUTS[:1]])
+            except RuntimeError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert sampling.begin([INPUTS[:1]]).take()[0][0, 0] == 1
