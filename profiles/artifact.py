@@ -96,12 +96,16 @@ def write(path: Path, record: msgspec.Struct) -> None:
 
 
 def require_writable(*paths: Path | None, beside: Iterable[Path | None] = ()) -> None:
-    """Before long work: its result must have a place, which is not that of an input (`beside`).
+    """Before long work: its results must have a place each, which is not that of an input (`beside`).
 
     Raises ArtifactError as `write_bytes` would.
     """
     inputs = {one.resolve() for one in beside if one is not None}
+    taken: set[Path] = set()
     for path in filter(None, paths):
+        if path.resolve() in taken and not _is_special(path):
+            raise ArtifactError(f"{path}: two results would go there and one be lost; give each a file of its own")
+        taken.add(path.resolve())
         if path.resolve() in inputs:
             raise ArtifactError(
                 f"{path}: is read here as well and would be lost; choose another place for the result"

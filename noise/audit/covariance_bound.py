@@ -93,7 +93,7 @@ def _held_out(train: Array, holdout: Array, repeats: int) -> Bound:
 
 def with_interval(nats: float, each: Array, form: str, repeats: int) -> Bound:
     """A bound whose sampling error is that of the mean of `each`."""
-    margin = 1.96 * float(each.std(ddof=1)) / math.sqrt(len(each))
+    margin = 1.96 * float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.inf
     return Bound(nats, (nats - margin, nats + margin), form, repeats)
 
 

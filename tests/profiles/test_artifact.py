@@ -139,3 +139,9 @@ def test_an_input_is_never_written_over(tmp_path: Path) -> None:
     edge.write_text("kept")
     with pytest.raises(ArtifactError, match="would be lost"):
         artifact.require_writable(tmp_path / "x" / ".." / "edge.json", beside=[None, edge])
+
+
+def test_two_results_never_go_to_one_file(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="two results"):
+        artifact.require_writable(tmp_path / "a", tmp_path / "x" / ".." / "a")
+    artifact.require_writable(tmp_path / "a", tmp_path / "b", Path(os.devnull), Path(os.devnull))
