@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 #: Draws of the hold-out that a judgement is made of at least: few rows are judged several times, each draw fresh.
 JUDGED_ROWS = 20_000
+#: Of very few rows more draws say nothing more: what is left uncertain is the rows.
+JUDGED_DRAWS = 200
 #: But so many elements of noise at most, beyond one draw of each row: a second of large tensors takes long to draw.
 JUDGED_ELEMENTS = 50_000_000
 
@@ -65,7 +67,8 @@ class Task:
         draw: another number gives other draws. Few rows are judged several times; the interval counts each once.
         """
         rows = len(self.holdout)
-        draws = max(1, min(math.ceil(JUDGED_ROWS / rows), JUDGED_ELEMENTS // (rows * self.cut.elements)))
+        wanted = min(JUDGED_DRAWS, math.ceil(JUDGED_ROWS / rows))
+        draws = max(1, min(wanted, JUDGED_ELEMENTS // (rows * self.cut.elements)))
         random = SeededRandom(self.seed, 1, draw)
         return self.cut.judge(noise, self.holdout, random=random, draws=draws)
 
