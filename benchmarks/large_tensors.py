@@ -28,6 +28,7 @@ from torch.nn import functional
 from noise import collection
 from noise.datasets import catalog
 from noise.learning import learn, options_for
+from noise.memory import keep_freed
 from noise.randomness import SystemRandom
 from planner.noise_cost import NOISE_KINDS
 from planner.planning import cut
@@ -39,7 +40,7 @@ from profiles.profiling import profile
 #: Elements → the function below that makes the network, and the node that is cut behind.
 NETWORKS = {25_088: ("late", "1"), 802_816: ("early", "2")}
 #: What the small network sees of the training data.
-TRAINED_STEPS, TRAINED_BATCH = 120, 64
+TRAINED_STEPS, TRAINED_BATCH = 120, 16
 DRAWS = 5
 
 
@@ -81,7 +82,7 @@ def _trained(network: nn.Sequential) -> nn.Module:
         fan = one[0].numel() if one.ndim > 1 else 0
         nn.init.normal_(one, std=(2 / fan) ** 0.5, generator=random) if fan else nn.init.zeros_(one)
     data = catalog.load_dataset("mnist").train
-    adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+    adam = torch.optim.Adam(network.parameters(), lr=2e-3)
     for _ in range(TRAINED_STEPS):
         rows = torch.randint(len(data) * 9 // 10, (TRAINED_BATCH,), generator=random).numpy()
         answers = network(torch.from_numpy(data.inputs[rows]))
@@ -107,6 +108,7 @@ class Stages:
 def one(elements: int, kind: str, *, steps: int, count: int, budget_points: float) -> dict[str, object]:
     """Everything for one size and kind, in this process."""
     set_threads(1)
+    keep_freed()  # for training, too
     stage = Stages()
     name, node = NETWORKS[elements]
     with stage("plan"):

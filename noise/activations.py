@@ -20,7 +20,7 @@ HELD_ELEMENTS, LEAST_HELD = 100_000_000, 300
 #: Above this the tensors lie in a file without a name, which the system writes out and drops as it needs.
 IN_MEMORY_BYTES = 512 * 2**20
 #: Elements that are handled at a time where whole splits are computed with.
-CHUNK_ELEMENTS = 8_000_000
+CHUNK_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True)

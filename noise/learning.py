@@ -24,6 +24,7 @@ from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.learning_log import LearningLog
 from noise.mechanism import GaussianMechanism, Mechanism
+from noise.memory import keep_freed
 from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
@@ -41,6 +42,8 @@ GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
 EQUATIONS = get_args(Equation)
 #: Elements of noise that the test inputs are judged with at most: of large tensors not every test input is taken.
 TEST_ELEMENTS = 800_000_000
+#: From here on it counts how memory is given back.
+LARGE_ELEMENTS = 10_000
 #: Of the inputs these rows tell one data set from another.
 _ENDS = (slice(100), slice(-100, None))
 
@@ -177,6 +180,8 @@ def learn(
     options = options or Options()
     checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options, _digest(private)), seed)
     cut = CutNetwork.of(plan)
+    if cut.elements > LARGE_ELEMENTS:
+        keep_freed()
     train = cut.activations(data.without_holdout(), origin=data.name)
     task = Task(
         cut,
