@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from profiles.errors import DataError
 Array = NDArray[Any]
 
 #: What is kept of a split at most; of tensors so large that fewer rows fit, fewer rows are used.
-MOST_BYTES = 2 * 2**30
+MOST_BYTES = 2**30
+#: Elements kept of a hold-out, which is gone over dozens of times, or LEAST_HELD rows, which a budget of a point needs.
+HELD_ELEMENTS, LEAST_HELD = 100_000_000, 300
 #: Above this the tensors lie in a file without a name, which the system writes out and drops as it needs.
 IN_MEMORY_BYTES = 512 * 2**20
 #: Elements that are handled at a time where whole splits are computed with.
-CHUNK_ELEMENTS = 8_000_000
+CHUNK_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Activations:
         for start in range(0, len(self), rows):
             yield self.take(slice(start, start + rows))
 
-    @property
+    @cached_property
     def power(self) -> float:
         """E[a²], summed over all elements."""
         total = sum(float(np.square(one, dtype=np.float64).sum()) for part in self for one in part.tensors)
@@ -76,6 +79,11 @@ def rows_kept(rows: int, elements: int, *, most_bytes: int = MOST_BYTES) -> int:
             f"{kept} of them); cut where less crosses"
         )
     return kept
+
+
+def holdout_bytes(elements: int) -> int:
+    """What is kept of a hold-out of tensors of so many elements."""
+    return min(MOST_BYTES, 4 * max(HELD_ELEMENTS, LEAST_HELD * elements))
 
 
 def empty(rows: int, elements: int) -> NDArray[np.float32]:

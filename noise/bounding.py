@@ -1,8 +1,8 @@
 """The bounds of learned noise as they are printed and kept: in bits, with intervals, for one query and several."""
 
 from noise.activations import Activations
-from noise.audit.covariance_bound import Bound, covariance_bound, held_out_bound
-from noise.audit.mixture_bound import mixture_bound
+from noise.audit.covariance_bound import Bound, covariance_bounds, held_out_bounds
+from noise.audit.mixture_bound import mixture_bounds
 from noise.collection import BoundFacts
 from noise.gaussian_kinds import bound_rows
 from noise.mechanism import GaussianMechanism
@@ -23,12 +23,10 @@ def bounds(
     fitted, judged = bound_rows(train), bound_rows(holdout)
     inside, outside = noise.whitened(fitted.tensors), noise.whitened(judged.tensors)
     rows = (len(fitted), len(judged))
-    covariance = [
-        max((form(inside, outside, repeats=repeats) for form in (covariance_bound, held_out_bound)), key=_nats)
-        for repeats in REPEATS
-    ]
+    forms = (form(inside, outside, repeats=REPEATS) for form in (covariance_bounds, held_out_bounds))
+    covariance = [max(pair, key=_nats) for pair in zip(*forms, strict=True)]
     random = SeededRandom(seed, 4)
-    mixture = [mixture_bound(inside, fitted.labels, outside, random=random, repeats=repeats) for repeats in REPEATS]
+    mixture = mixture_bounds(inside, fitted.labels, outside, random=random, repeats=REPEATS)
     return _facts(covariance, rows), _facts(mixture, rows)
 
 

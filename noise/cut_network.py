@@ -32,6 +32,9 @@ from profiles.trace import TracedNetwork, trace
 
 Array = NDArray[Any]
 
+#: Several draws of few rows are judged in one call of so many rows at most.
+MERGED_ROWS = 1000
+
 
 def takes_noise(tensor: CrossingTensor, plan: Plan, network: TracedNetwork) -> bool:
     """Whether a crossing tensor gets noise: integers cannot, and what public inputs alone decide need not."""
@@ -69,6 +72,16 @@ def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
             )
     if network.graph.outputs[0].id in plan.cut.edge_nodes:
         raise NoiseError("the first output is computed on the edge: what crosses does not decide it; cut earlier")
+
+
+def _at_once(rows: int, elements: int, draws: int) -> list[int]:
+    """How many draws of so few rows go through the cloud half together, call by call."""
+    most = max(1, min(MERGED_ROWS, CHUNK_ELEMENTS // max(1, elements)) // rows)
+    return [min(most, draws - start) for start in range(0, draws, most)]
+
+
+def _repeated(rows: Array, times: int) -> Array:
+    return rows if times == 1 else np.tile(rows, (times, *[1] * (rows.ndim - 1)))
 
 
 @dataclass(frozen=True)
@@ -235,13 +248,17 @@ class CutNetwork:
         for part in on:
             carried = noise.carried(part.tensors)
             answers = []
-            for _ in range(draws):
-                drawn = noise.draw(len(part), random)
-                sent = [torch.from_numpy(self._crossed(one + more)) for one, more in zip(carried, drawn, strict=True)]
+            for turns in _at_once(len(part), self.elements, draws):
+                drawn = noise.draw(turns * len(part), random)
+                sent = [
+                    torch.from_numpy(self._crossed(_repeated(one, turns) + more))
+                    for one, more in zip(carried, drawn, strict=True)
+                ]
+                beside = [_repeated(one, turns) for one in part.beside]
                 with torch.inference_mode():
-                    answers.append(self.logits(sent, part.beside).argmax(1).numpy())
-                variance += len(part) * sum(float(one.var()) * one.shape[1] for one in drawn) / draws
-            noisy.append(np.stack(answers))
+                    answers.append(self.logits(sent, beside).argmax(1).numpy().reshape(turns, -1))
+                variance += turns * len(part) * sum(float(one.var()) * one.shape[1] for one in drawn) / draws
+            noisy.append(np.concatenate(answers))
             clean.append(part.clean)
             labels.append(part.labels)
             power += sum(float(np.square(one).sum()) for one in part.tensors)

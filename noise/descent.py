@@ -28,7 +28,7 @@ Array = NDArray[Any]
 #: What one step of learning may hold at most. Of large tensors fewer are learned at a time, then on fewer inputs.
 STEP_BYTES = 2**29
 #: Elements of a batch's crossing tensors at most, beyond LEAST_INPUTS inputs: steps on large tensors take long.
-BATCH_ELEMENTS, LEAST_INPUTS = 1_000_000, 8
+BATCH_ELEMENTS, LEAST_INPUTS = 1_000_000, 4
 #: Elements of the noise that is learned at a time: each takes its gradient and Adam's moments too.
 GROUP_ELEMENTS = 8_000_000
 #: Forward pass, its gradient, and copies on the way.

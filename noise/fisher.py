@@ -24,7 +24,9 @@ Array = NDArray[Any]
 
 #: Rows the expectation is taken over, and elements of gradients held at a time.
 ROWS, MOST_ELEMENTS = 4000, 32_000_000
-#: Gradients that are held at most where F itself is not: their gram matrix is decomposed.
+#: Elements of gradients that are held at most; of larger tensors their leading directions are carried on.
+HELD_ELEMENTS = 128_000_000
+#: Gradients that are used at most where F itself is not: their gram matrix is decomposed.
 MOST_GRADIENTS = 2048
 #: With more classes than this, one is drawn for each row instead of summing over all: the same expectation.
 MOST_CLASSES = 32
@@ -95,19 +97,32 @@ def _weighted_gradients(
 
 
 class _Sum:
-    """Sum of g gᵀ: the matrix where it is small, else the gradients themselves."""
+    """Sum of g gᵀ: the matrix where it is small, else the gradients themselves, or where these are too many the
+    leading directions of those seen (twice the rank are carried on, so that the leading ones are true)."""
 
     def __init__(self, elements: int, rows: int) -> None:
         self._square = torch.zeros(elements, elements) if elements <= MOST_SQUARE else None
-        self._rows = torch.empty(0 if self._square is not None else rows, elements)
+        room = min(rows, max(4 * RANK, HELD_ELEMENTS // elements))
+        self._rows = torch.empty(0 if self._square is not None else room, elements)
         self._held = 0
 
     def add(self, gradients: torch.Tensor) -> None:
         if self._square is not None:
             self._square += gradients.T @ gradients
         else:
-            self._rows[self._held : self._held + len(gradients)] = gradients
-            self._held += len(gradients)
+            for part in gradients.split(len(self._rows) // 2):
+                if self._held + len(part) > len(self._rows):
+                    self._condense()
+                self._rows[self._held : self._held + len(part)] = part
+                self._held += len(part)
+
+    def _condense(self) -> None:
+        """Rows of the same sum of g gᵀ, up to its smallest directions: Vᵀ G for the eigenvectors V of G Gᵀ."""
+        held = self._rows[: self._held]
+        _, vectors = torch.linalg.eigh((held @ held.T).double())
+        kept = min(2 * RANK, len(held))
+        self._rows[:kept] = vectors.flip(1)[:, :kept].T.float() @ held
+        self._held = kept
 
     def spectrum(self, rank: int) -> tuple[Array, Array]:
         """Leading eigenvalues, largest first, and eigenvectors [n, r]."""

@@ -95,8 +95,9 @@ class LowRankNormal:
 
     def whitened(self, tensors: Array) -> Array:
         # (I − U diag(w) Uᵀ)⁻¹ = I + U diag(w / (1 − w)) Uᵀ, since U is orthonormal.
-        y = tensors / self.scale
-        return y + ((y @ self.basis) * (self.shrink / (1 - self.shrink))) @ self.basis.T
+        y: Array = tensors / self.scale
+        y += ((y @ self.basis) * (self.shrink / (1 - self.shrink))) @ self.basis.T
+        return y
 
     def scaled(self, gain: float) -> "LowRankNormal":
         return LowRankNormal((gain * self.scale).astype(np.float32), self.basis, self.shrink)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from noise.activations import Activations
-from noise.audit.covariance_bound import covariance_bound
+from noise.audit.covariance_bound import ROWS_AN_ELEMENT, covariance_bound
 from noise.calibration import calibrated, sufficient
 from noise.channel import ChannelNoise
 from noise.covariance import spread
@@ -39,6 +39,8 @@ from profiles.errors import InfeasibleError, NoiseError
 EPSILONS = (0.3, 0.1, 0.03, 0.01, 0.003)
 #: Rows that the bound is computed from while noise is chosen, and elements of them at most.
 BOUND_ROWS, BOUND_ELEMENTS = 20_000, 64_000_000
+#: And of the products of those rows with one another: so many multiplications at most.
+BOUND_PRODUCTS = 20_000_000_000
 #: A channel starts from a larger ε than noise alone would take, nearer to equal strength in all directions: its map
 #: makes room in others than the Fisher information names. The less, the shorter the way that learning goes.
 STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 10.0
@@ -46,8 +48,8 @@ STARTING_EPSILONS, STARTING_MULTIPLE = (0.1, 0.03, 0.01, 0.003), 10.0
 BALANCE_ELEMENTS = 4_000_000
 #: Budgets at which the trade-off is drawn (Figure 7), as multiples of what was asked; each for a share of the steps.
 CURVE, CURVE_SHARE = (1 / 6, 1 / 3, 2 / 3, 1.0, 2.0, 4.0), 3
-#: While ε is looked for, gains need not be exact.
-COARSE = 1.05
+#: While ε is looked for, gains need not be exact, and of large tensors fewer held-out rows do.
+COARSE, COARSE_ELEMENTS, COARSE_ROWS = 1.05, 25_000_000, 100
 #: Where a map loses more than the budget by itself, learning aims lower: by these shares of the budget.
 RETREATS = (1.0, 0.5, 0.2)
 
@@ -81,13 +83,14 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
 
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
-    best = _best_inverse(task, STARTING_EPSILONS)
+    best = _coarse_inverse(task, STARTING_EPSILONS)
     start = _best_inverse(task, (_multiple(task) * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
     work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
     settled = work.settled()
     if settled is None or (settled.nats > best.nats and task.private is None):
         # A map can spend the budget by itself; without one the loss goes to nothing with the noise.
-        settled = replace(best, noise=_unmapped(task, best.noise))
+        additive = _best_inverse(task, STARTING_EPSILONS)
+        settled = replace(additive, noise=_unmapped(task, additive.noise))
     return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
 
 
@@ -201,13 +204,30 @@ def _infeasible(task: Task, needed: float) -> InfeasibleError:
 
 def _best_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
     """The inverse Fisher form at the ε with the smallest bound. Raises InfeasibleError."""
-    sensitivity = _sensitivities(task)
+    best = _coarse_inverse(task, epsilons)
+    final = calibrated(task, best.noise)
+    if final.noise is None:
+        if len(_few(task).holdout) < len(task.holdout):
+            raise _infeasible(task, final.needed)
+        return best
+    return replace(best, noise=final.noise, nats=_nats(task, final.noise))
+
+
+def _few(task: Task) -> Task:
+    """The same, with fewer held-out rows where tensors are large."""
+    rows = max(COARSE_ROWS, COARSE_ELEMENTS // task.cut.elements)
+    return replace(task, holdout=task.holdout.take(slice(None, None, math.ceil(len(task.holdout) / rows))))
+
+
+def _coarse_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
+    """As `_best_inverse`, its gain not settled."""
+    sensitivity, few = _sensitivities(task), _few(task)
     best: _Settled | None = None
     needed = math.inf
     for epsilon in epsilons:
         noise = inverse_fisher(sensitivity, epsilon=epsilon)
         level = math.sqrt(task.train.power / task.cut.elements)  # of the activation's own size
-        found = calibrated(task, noise.scaled(level * math.sqrt(epsilon)), precision=COARSE)
+        found = calibrated(few, noise.scaled(level * math.sqrt(epsilon)), precision=COARSE)
         needed = min(needed, found.needed)
         if found.noise is None:
             continue
@@ -217,8 +237,7 @@ def _best_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
         best = _Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
     if best is None:
         raise _infeasible(task, needed)
-    final = calibrated(task, best.noise)
-    return best if final.noise is None else replace(best, noise=final.noise, nats=_nats(task, final.noise))
+    return best
 
 
 def _sensitivities(task: Task) -> dict[str, Sensitivity]:
@@ -259,7 +278,10 @@ def _nats(task: Task, noise: GaussianMechanism) -> float:
 
 def bound_rows(on: Activations) -> Activations:
     """As many rows as a bound is computed from."""
-    return on.take(slice(0, min(BOUND_ROWS, max(16, BOUND_ELEMENTS // on.elements))))
+    most = min(BOUND_ROWS, BOUND_ELEMENTS // on.elements)
+    if most < ROWS_AN_ELEMENT * on.elements:
+        most = min(most, math.isqrt(BOUND_PRODUCTS // on.elements))
+    return on.take(slice(0, max(16, most)))
 
 
 def _found(task: Task, settled: _Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:

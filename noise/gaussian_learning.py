@@ -32,6 +32,8 @@ from profiles.errors import NoiseError
 Array = NDArray[Any]
 
 
+#: Elements of a batch's crossing tensors at most, beyond LEAST_INPUTS inputs.
+BATCH_ELEMENTS, LEAST_INPUTS = 4_000_000, 8
 #: Up to so many elements the bound's gradient is renewed at every step, beyond more rarely, but never less than every
 #: RAREST steps.
 FREE_ELEMENTS, RAREST = 150, 8
@@ -54,8 +56,9 @@ class Steering:
 
 @dataclass(frozen=True)
 class GaussianSchedule:
-    """steps of Adam, batch rows each. Its rate rises over the share `warm` of the steps, for Adam's first steps are
-    as long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
+    """steps of Adam, batch rows each (fewer of large tensors). Its rate rises over the share `warm` of the steps, for
+    Adam's first steps are as long for every element and would add up, then falls by a cosine to `last`. clip: of the
+    gradient."""
 
     steps: int = 2500
     batch: int = 256
@@ -79,6 +82,7 @@ class Learner:
         self._rates = [float(group["lr"]) for group in self._adam.param_groups]
         self._roots = covariance_root(task.train)
         self._separation: Separation | None = separation_roots(task) if task.private is not None else None
+        self._batch = min(schedule.batch, max(LEAST_INPUTS, BATCH_ELEMENTS // task.cut.elements))
         self._first, self._beta, self._loss, self._step = beta, beta, math.nan, 0
         self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS))
         self._bound_gradients: list[torch.Tensor] = []
@@ -132,7 +136,7 @@ class Learner:
             warm = min(1.0, (self._step + 1) / (schedule.warm * schedule.steps))
             group["lr"] = rate * warm * (schedule.last + (1 - schedule.last) * along)
         random = self._generator(0)
-        rows = torch.randint(len(train), (schedule.batch,), generator=random).sort().values.numpy()
+        rows = torch.randint(len(train), (self._batch,), generator=random).sort().values.numpy()
         part = train.take(rows)
         logits = self._noisy_logits(part, random)
         clean = torch.from_numpy(part.logits).log_softmax(1)
@@ -176,7 +180,7 @@ class Learner:
     def _steer(self, target: float) -> None:
         steering, holdout = self.schedule.steering, self.task.holdout
         random = self._generator(1)
-        rows = torch.randint(len(holdout), (min(len(holdout), 8 * self.schedule.batch),), generator=random)
+        rows = torch.randint(len(holdout), (min(len(holdout), 8 * self._batch),), generator=random)
         part = holdout.take(rows.sort().values.numpy())
         with torch.inference_mode():
             noisy = self._noisy_logits(part, random).argmax(1).numpy()

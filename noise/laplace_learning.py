@@ -38,6 +38,8 @@ WEAKEST, FIRST, STRONGEST = 1 / 32, 1.5, 24.0
 ROUNDS, NEAR = 8, 1.25
 #: Tensors that search, and of how many elements together at most.
 SEARCHERS, SEARCH_ELEMENTS = 8, 100_000
+#: Elements of the tensors that are learned beyond those wanted, and so many at least.
+SPARE_ELEMENTS, LEAST_SPARE = 200_000, 2
 #: Losses, in points, at which the trade-off curve is learned.
 CURVE_POINTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -144,6 +146,12 @@ class _Learner:
         return max(2, min(SEARCHERS, SEARCH_ELEMENTS // self.task.cut.elements))
 
     @property
+    def tries(self) -> int:
+        """Tensors that a collection is chosen from: of large ones, which a Laplace nearly always fits, few more."""
+        spare = math.ceil(self.count * self.schedule.spare) - self.count
+        return self.count + min(spare, max(LEAST_SPARE, SPARE_ELEMENTS // self.task.cut.elements))
+
+    @property
     def warm_steps(self) -> int:
         """For tensors that were learned at another scale already."""
         return math.ceil(self.schedule.steps / 3)
@@ -220,7 +228,7 @@ class _Learner:
 
     def _best(self, multiple: float, alpha: float, number: int) -> tuple[LaplaceNoise, float]:
         """Of those that a Laplace fits the `count` tensors with the best sampled accuracy, and their α."""
-        tries = math.ceil(self.count * self.schedule.spare)
+        tries = self.tries
         for turn, lower in enumerate(one for one in ladder(self.alpha) if one <= alpha):
             run = Run(f"collect-{number + turn}", number + turn, tries, multiple, lower, self.schedule.steps)
             fitted, passes = self._fitted(self.descent.run(run))

@@ -1,6 +1,7 @@
 """Learns noise of a kind for a plan's cut: the user gives a budget, the kind's learner finds the rest."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ import msgspec
 import numpy as np
 
 from noise import laplace_learning
+from noise.activations import holdout_bytes
 from noise.bounding import bounds
 from noise.calibration import calibrated, sufficient
 from noise.checkpoint import Checkpoint
@@ -22,6 +24,7 @@ from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.learning_log import LearningLog
 from noise.mechanism import GaussianMechanism, Mechanism
+from noise.memory import keep_freed
 from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
@@ -37,6 +40,10 @@ TIGHTENINGS = 6
 #: Weight of hiding a private label, where none is given: of a cross-entropy (Table 2), or beside the bound.
 GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
 EQUATIONS = get_args(Equation)
+#: Elements of noise that the test inputs are judged with at most: of large tensors not every test input is taken.
+TEST_ELEMENTS = 800_000_000
+#: From here on it counts how memory is given back.
+LARGE_ELEMENTS = 10_000
 #: Of the inputs these rows tell one data set from another.
 _ENDS = (slice(100), slice(-100, None))
 
@@ -173,11 +180,13 @@ def learn(
     options = options or Options()
     checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options, _digest(private)), seed)
     cut = CutNetwork.of(plan)
+    if cut.elements > LARGE_ELEMENTS:
+        keep_freed()
     train = cut.activations(data.without_holdout(), origin=data.name)
     task = Task(
         cut,
         train,
-        cut.activations(data.holdout(), origin=data.name),
+        cut.activations(data.holdout(), origin=data.name, most_bytes=holdout_bytes(cut.elements)),
         Budget(budget_points, confident),
         seed,
         private=None if private is None else private[data.learning_rows][: len(train)],
@@ -274,7 +283,10 @@ def _edge_flops_share(cut: CutNetwork, plan: Plan, kind: str) -> float | None:
 
 
 def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:
-    return cut.judge(noise, cut.stream(data.test, origin=data.name), random=SeededRandom(seed, 2))
+    # Every so many-fold row: test data may be sorted by class. `Accuracy.n` says how many were taken.
+    every = math.ceil(len(data.test) * cut.elements / TEST_ELEMENTS)
+    test = data.test[:: max(1, every)]
+    return cut.judge(noise, cut.stream(test, origin=data.name), random=SeededRandom(seed, 2))
 
 
 def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Found:

@@ -20,9 +20,9 @@ Array = NDArray[Any]
 
 #: Draws of the hold-out that a judgement is made of at least: few rows are judged several times, each draw fresh.
 JUDGED_ROWS = 20_000
-#: But each row so often at most: of a handful of rows thousands of draws take minutes and tell nothing more.
-MOST_DRAWS = 200
-#: And so many elements of noise at most, beyond one draw of each row: a second of large tensors takes long to draw.
+#: Of very few rows more draws say nothing more: what is left uncertain is the rows.
+JUDGED_DRAWS = 200
+#: But so many elements of noise at most, beyond one draw of each row: a second of large tensors takes long to draw.
 JUDGED_ELEMENTS = 50_000_000
 
 
@@ -67,9 +67,10 @@ class Task:
         draw: another number gives other draws. Few rows are judged several times; the interval counts each once.
         """
         rows = len(self.holdout)
-        draws = min(MOST_DRAWS, math.ceil(JUDGED_ROWS / rows), JUDGED_ELEMENTS // (rows * self.cut.elements))
+        wanted = min(JUDGED_DRAWS, math.ceil(JUDGED_ROWS / rows))
+        draws = max(1, min(wanted, JUDGED_ELEMENTS // (rows * self.cut.elements)))
         random = SeededRandom(self.seed, 1, draw)
-        return self.cut.judge(noise, self.holdout, random=random, draws=max(1, draws))
+        return self.cut.judge(noise, self.holdout, random=random, draws=draws)
 
     def needed_points(self, noise: Mechanism) -> float:
         """The smallest budget that this noise keeps."""

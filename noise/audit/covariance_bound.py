@@ -13,6 +13,7 @@ Average case, this data distribution, one query an input. Not differential priva
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,17 +52,21 @@ def covariance_bound(train: Array, holdout: Array, *, repeats: int = 1) -> Bound
     repeats: that many inferences of the same input with fresh noise; their mean has noise of covariance Σn / repeats
     and tells all that they tell together.
     """
+    return covariance_bounds(train, holdout, repeats=[repeats])[0]
+
+
+def covariance_bounds(train: Array, holdout: Array, *, repeats: Sequence[int]) -> list[Bound]:
+    """As `covariance_bound`, for several numbers of repeats: what takes long in large tensors is done once."""
     rows, elements = train.shape
-    factor = math.sqrt(repeats)
     if rows >= ROWS_AN_ELEMENT * elements:
-        return _from_covariance(factor * train, repeats)
-    return _held_out(factor * train, factor * holdout, repeats)
+        return [_from_covariance(math.sqrt(one) * train, one) for one in repeats]
+    return held_out_bounds(train, holdout, repeats=repeats)
 
 
-def held_out_bound(train: Array, holdout: Array, *, repeats: int = 1) -> Bound:
-    """As `covariance_bound`, held-out form always: what was fitted to training rows does not flatter it."""
-    factor = math.sqrt(repeats)
-    return _held_out(factor * train, factor * holdout, repeats)
+def held_out_bounds(train: Array, holdout: Array, *, repeats: Sequence[int]) -> list[Bound]:
+    """As `covariance_bounds`, held-out form always: what was fitted to training rows does not flatter it."""
+    inside, outside, rest = sample_space(train, holdout)
+    return [_held_out(math.sqrt(one) * inside, math.sqrt(one) * outside, one * rest, one) for one in repeats]
 
 
 def _from_covariance(train: Array, repeats: int) -> Bound:
@@ -78,8 +83,8 @@ def _from_covariance(train: Array, repeats: int) -> Bound:
     return with_interval(nats, 0.5 * share, "covariance", repeats)
 
 
-def _held_out(train: Array, holdout: Array, repeats: int) -> Bound:
-    inside, outside, rest = sample_space(train, holdout)
+def _held_out(inside: Array, outside: Array, rest: Array, repeats: int) -> Bound:
+    """From the coordinates of `sample_space`."""
     mean = inside.mean(axis=0)
     inside, outside = inside - mean, outside - mean
     values, vectors = np.linalg.eigh(inside.T @ inside / max(1, len(inside) - 1))

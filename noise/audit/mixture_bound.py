@@ -7,6 +7,7 @@ inputs, with one draw of noise each; its sampling error is given as an interval.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,21 @@ Array = NDArray[Any]
 
 def mixture_bound(train: Array, labels: Array, holdout: Array, *, random: Randomness, repeats: int = 1) -> Bound:
     """Whitened carried tensors [rows, n] of training inputs, with their labels [rows], and of held-out inputs."""
-    factor = math.sqrt(repeats)
-    inside, outside, rest = sample_space(factor * train, factor * holdout)
+    return mixture_bounds(train, labels, holdout, random=random, repeats=[repeats])[0]
+
+
+def mixture_bounds(
+    train: Array, labels: Array, holdout: Array, *, random: Randomness, repeats: Sequence[int]
+) -> list[Bound]:
+    """As `mixture_bound`, for several numbers of repeats: what takes long in large tensors is done once."""
+    inside, outside, rest = sample_space(train, holdout)
+    return [
+        _bound(math.sqrt(one) * inside, labels, math.sqrt(one) * outside, one * rest, random=random, repeats=one)
+        for one in repeats
+    ]
+
+
+def _bound(inside: Array, labels: Array, outside: Array, rest: Array, *, random: Randomness, repeats: int) -> Bound:
     noise = random.normal(outside.shape).astype(np.float64)
     seen = outside + noise
     members = [labels == one for one in _held(labels)]
