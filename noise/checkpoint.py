@@ -5,9 +5,10 @@ stages before it. A stage that is done keeps its result here; one under way keep
 continues does just what an undisturbed run would have done from there, so both end with the same result.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from profiles import artifact
+from profiles.errors import ArtifactError, PlanError
 
 Array = NDArray[Any]
 SCHEMA = "plan.learning/1"
@@ -84,6 +86,18 @@ class Checkpoint:
         """Forget a stage under way whose result is kept."""
         self._arrays.pop(stage, None)
         self._facts.pop(stage, None)
+
+    @contextlib.contextmanager
+    def until_refused(self) -> Iterator[None]:
+        """What cannot be learned fails again the same way: its file goes. A file that could not be written, or a
+        kill, is another matter."""
+        try:
+            yield
+        except ArtifactError:
+            raise
+        except PlanError:
+            self.finish()
+            raise
 
     def finish(self) -> None:
         """The result is written: the file is not needed any more."""
