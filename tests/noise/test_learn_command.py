@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import noise_networks
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from noise import collection
 from noise.channel import ChannelNoise
 from profiles import artifact
+from profiles.errors import ArtifactError
 
 DATA = ("--data", "noise_networks:pairs", "--seed", "1", "--steps", "60")
 
@@ -134,3 +136,14 @@ def test_tensors_that_are_always_zero_are_one_line(
     assert done.code == 2
     assert "is zero for every input" in done.err.splitlines()[-1]
     assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_channel_is_never_read_as_gaussian_noise(
+    plan: Path, tmp_path: Path, plan_command: Callable[..., Any]
+) -> None:
+    out = tmp_path / "noise"
+    assert plan_command("learn", plan, *DATA, "--out", out).code == 0
+    noise, facts = collection.read(out)
+    collection.write(out, noise, msgspec.structs.replace(facts, kind="gaussian"))
+    with pytest.raises(ArtifactError, match=r"stem\.map"):
+        collection.read(out)
