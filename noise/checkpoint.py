@@ -5,9 +5,10 @@ stages before it. A stage that is done keeps its result here; one under way keep
 continues does just what an undisturbed run would have done from there, so both end with the same result.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from profiles import artifact
+from profiles.errors import ArtifactError, PlanError
 
 Array = NDArray[Any]
 SCHEMA = "plan.learning/1"
@@ -82,3 +84,20 @@ class Checkpoint:
         artifact.write_bytes(self._path, save(tensors, metadata=metadata))
         self._written = time.monotonic()
         self._took_s = self._written - start if EVERY_S else 0.0
+
+    @contextlib.contextmanager
+    def until_refused(self) -> Iterator[None]:
+        """What cannot be learned fails again the same way: its file goes. A file that could not be written, or a
+        kill, is another matter."""
+        try:
+            yield
+        except ArtifactError:
+            raise
+        except PlanError:
+            self.finish()
+            raise
+
+    def finish(self) -> None:
+        """The result is written: the file is not needed any more."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)

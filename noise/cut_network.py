@@ -30,6 +30,9 @@ from profiles.halves import Halves, split
 from profiles.models import load_model
 from profiles.trace import TracedNetwork, trace
 
+#: A covariance of larger numbers overflows float32.
+LARGEST = 1e15
+
 Array = NDArray[Any]
 
 #: Several draws of few rows are judged in one call of so many rows at most.
@@ -193,6 +196,11 @@ class CutNetwork:
                 raise NoiseError(
                     f"{name} crosses and holds {odd} on {origin}, which no noise hides; cut elsewhere, or write "
                     "-inf as a finite number; what public inputs alone decide crosses as it is (--public-input)"
+                )
+            if (largest := float(np.abs(one).max(initial=0))) > LARGEST:
+                raise DataError(
+                    f"{origin}: {name} crosses with numbers as large as {largest:.2g}, whose covariance is no finite "
+                    "number; check or scale the inputs"
                 )
 
     def _checked_logits(

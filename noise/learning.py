@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from noise import laplace_learning
-from noise.activations import holdout_bytes
+from noise.activations import Activations, holdout_bytes
 from noise.bounding import bounds
 from noise.calibration import calibrated, sufficient
 from noise.checkpoint import Checkpoint
@@ -179,29 +179,31 @@ def learn(
     _require_trained(plan)
     options = options or Options()
     checkpoint, seed = _begin(keep, plan, data, (kind, budget_points, confident, options, _digest(private)), seed)
-    cut = CutNetwork.of(plan)
-    if cut.elements > LARGE_ELEMENTS:
-        keep_freed()
-    train = cut.activations(data.without_holdout(), origin=data.name)
-    task = Task(
-        cut,
-        train,
-        cut.activations(data.holdout(), origin=data.name, most_bytes=holdout_bytes(cut.elements)),
-        Budget(budget_points, confident),
-        seed,
-        private=None if private is None else private[data.learning_rows][: len(train)],
-        gamma=0.0 if private is None else GAMMAS[kind] if options.gamma is None else options.gamma,
-        checkpoint=checkpoint,
-        log=log or LearningLog(),
-        progress=progress,
-    )
-    found = _LEARNERS[kind](task, options)
-    if confident:
-        found = _confident(task, found, data, options)
-    accuracy, snr_inverse = _judged(cut, found.noise, data, seed)
-    bound, mixture = None, None
-    if kind != "laplace":
-        bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
+    with checkpoint.until_refused():
+        cut = CutNetwork.of(plan)
+        if cut.elements > LARGE_ELEMENTS:
+            keep_freed()
+        train = cut.activations(data.without_holdout(), origin=data.name)
+        _require_signal(cut, train, data)
+        task = Task(
+            cut,
+            train,
+            cut.activations(data.holdout(), origin=data.name, most_bytes=holdout_bytes(cut.elements)),
+            Budget(budget_points, confident),
+            seed,
+            private=None if private is None else private[data.learning_rows][: len(train)],
+            gamma=0.0 if private is None else GAMMAS[kind] if options.gamma is None else options.gamma,
+            checkpoint=checkpoint,
+            log=log or LearningLog(),
+            progress=progress,
+        )
+        found = _LEARNERS[kind](task, options)
+        if confident:
+            found = _confident(task, found, data, options)
+        accuracy, snr_inverse = _judged(cut, found.noise, data, seed)
+        bound, mixture = None, None
+        if kind != "laplace":
+            bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
     facts = NoiseFacts(
         kind=kind,
         architecture=plan.model.architecture,
@@ -246,6 +248,15 @@ def _require_trained(plan: Plan) -> None:
         raise NoiseError(
             f"{plan.model.name} has random weights here, so there is no accuracy to keep; plan with it, "
             "and learn for a trained network by package.module:function"
+        )
+
+
+def _require_signal(cut: CutNetwork, train: Activations, data: Dataset) -> None:
+    """Noise is of the activation's own size."""
+    if not train.power:
+        raise NoiseError(
+            f"{', '.join(cut.shapes)} crosses and is zero for every input of {data.name}, so noise has no measure; "
+            "check the network and the data, or cut elsewhere"
         )
 
 

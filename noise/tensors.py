@@ -37,7 +37,10 @@ def from_arrays(kind: str, arrays: Arrays, shapes: Shapes) -> Mechanism:
 
     Raises KeyError for a tensor that is missing, ValueError naming one that is wrong.
     """
-    return KINDS[kind](arrays, shapes)
+    made = KINDS[kind](arrays, shapes)
+    # Of another kind's file a part would be read, and its map left out.
+    _require(not (more := sorted(arrays.keys() - to_arrays(made).keys())), more[0] if more else "")
+    return made
 
 
 def footprint_bytes(noise: Mechanism) -> int:

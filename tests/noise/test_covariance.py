@@ -7,6 +7,7 @@ import torch
 from noise import covariance
 from noise.activations import Activations
 from noise.covariance import Separation, covariance_root, root, separation_roots, spread
+from noise.gaussian import LowRankNormal
 from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap
 from noise.task import Budget, Task
 
@@ -62,7 +63,12 @@ def learnables(*sizes: int, gain: float = 1.0, mapped: bool = False) -> list[Lea
             one = LearnedMap(torch.ones(n), (n,), "dense")
             with torch.no_grad():
                 one.weight.add_(torch.randn(n, n, generator=generator))
-        made.append(Learnable(DenseFactor(torch.ones(n), gain * start), one))
+        none = np.zeros((n, 0), dtype=np.float32)
+        factor = DenseFactor(torch.ones(n), LowRankNormal(np.ones(n, dtype=np.float32), none, none[0]))
+        with torch.no_grad():
+            factor.lower.copy_(gain * torch.tril(start, -1))
+            factor.log_diagonal.copy_((gain * start.diagonal()).log())
+        made.append(Learnable(factor, one))
     return made
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import noise_networks
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from noise import collection
 from noise.channel import ChannelNoise
 from profiles import artifact
+from profiles.errors import ArtifactError
 
 DATA = ("--data", "noise_networks:pairs", "--seed", "1", "--steps", "60")
 
@@ -51,6 +53,7 @@ def test_the_default_is_a_channel_with_its_bounds(
         (("--out", "x", "--private-labels", "colour"), 2, "colour"),
         (("--out", "plan.json"), 2, "is read here as well"),
         (("--out", "plan.json/x"), 2, "cannot be written"),
+        (("--out", "x", "--log", "x"), 2, "two results"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -73,7 +76,7 @@ def test_a_budget_that_no_noise_keeps_is_exit_3(plan: Path, tmp_path: Path, plan
     done = plan_command("learn", plan, *arguments, "--out", tmp_path / "x")
     assert done.code == 3
     assert "raise --budget to that" in done.err.splitlines()[-1]
-    assert not (tmp_path / "x").exists()
+    assert os.listdir(tmp_path) == ["plan.json"]
 
 
 def test_a_full_disk_is_one_line(
@@ -90,15 +93,16 @@ def test_a_full_disk_is_one_line(
     assert os.listdir(tmp_path) == ["plan.json"]
 
 
+@pytest.mark.parametrize("large", [1e20, 1e30, 1e38])
 def test_numbers_beyond_all_bounds_are_one_line(
-    plan: Path, tmp_path: Path, plan_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    plan: Path, tmp_path: Path, plan_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, large: float
 ) -> None:
     usual = noise_networks.pairs()
 
     def enormous() -> Any:
         (x, y), test = usual
         x = x.copy()
-        x[::7] = np.float32(1e38)
+        x[::7] = np.float32(large)
         return (x, y), test
 
     monkeypatch.setattr(noise_networks, "pairs", enormous)
@@ -107,6 +111,42 @@ def test_numbers_beyond_all_bounds_are_one_line(
         assert done.code == 2
         assert "noise_networks:pairs" in done.err.splitlines()[-1]
         assert "no finite number" in done.err.splitlines()[-1]
+        assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_of_ten_rows_something_is_learned_and_its_interval_has_no_end(
+    plan: Path, tmp_path: Path, plan_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (x, y), test = noise_networks.pairs()
+    monkeypatch.setattr(noise_networks, "pairs", lambda: ((x[:10], y[:10]), test))
+    done = plan_command("learn", plan, *DATA, "--budget", "90", "--out", tmp_path / "x")
+    assert done.code == 0
+    assert "Warning" not in done.err
+    _, facts = collection.read(tmp_path / "x")
+    assert facts.bound is not None
+    assert facts.bound.interval_bits == (-np.inf, np.inf)
+
+
+def test_tensors_that_are_always_zero_are_one_line(
+    plan: Path, tmp_path: Path, plan_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (x, y), test = noise_networks.pairs()
+    monkeypatch.setattr(noise_networks, "pairs", lambda: ((0 * x, y), test))
+    done = plan_command("learn", plan, *DATA, "--out", tmp_path / "x")
+    assert done.code == 2
+    assert "is zero for every input" in done.err.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_channel_is_never_read_as_gaussian_noise(
+    plan: Path, tmp_path: Path, plan_command: Callable[..., Any]
+) -> None:
+    out = tmp_path / "noise"
+    assert plan_command("learn", plan, *DATA, "--out", out).code == 0
+    noise, facts = collection.read(out)
+    collection.write(out, noise, msgspec.structs.replace(facts, kind="gaussian"))
+    with pytest.raises(ArtifactError, match=r"stem\.map"):
+        collection.read(out)
 
 
 @pytest.mark.parametrize("kind", ["laplace", "gaussian", "channel"])
