@@ -29,7 +29,7 @@ from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task, TradeOff
 from noise.tensors import footprint_bytes
-from planner.noise_cost import NoiseKind, layout, noise_flops, require_kind
+from planner.noise_cost import NoiseKind, noise_share, require_kind
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
 from profiles.zoo.catalog import has_random_weights
@@ -220,7 +220,7 @@ def learn(
     )
     if not options.curve:
         found = replace(found, curve=())
-    share = _edge_flops_share(cut, plan, kind)
+    share = noise_share(cut.network.graph, kind, cut.shapes, plan.cut.edge_nodes, batch=plan.settings.batch)
     return Learned(found.noise, facts, found, cut.beside, share, time.perf_counter() - start)
 
 
@@ -284,15 +284,6 @@ def _digest(labels: Labels | None) -> str | None:
     return None if labels is None else hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
 
 
-def _edge_flops_share(cut: CutNetwork, plan: Plan, kind: str) -> float | None:
-    """FLOPs of one inference's noise over those of the edge half; None where those are unknown."""
-    graph, batch = cut.network.graph, plan.settings.batch
-    edge = sum(graph.by_id[name].flops or 0 for name in plan.cut.edge_nodes) / batch
-    layouts = [layout(graph, node, shape) for node, shape in cut.shapes.items()]
-    own = sum(noise_flops(kind, shape, tokens=tokens) for shape, tokens in layouts)
-    return own / edge if edge else None
-
-
 def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:
     # Every so many-fold row: test data may be sorted by class. `Accuracy.n` says how many were taken.
     every = math.ceil(len(data.test) * cut.elements / TEST_ELEMENTS)
@@ -316,7 +307,10 @@ def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Fou
         points = max(points - 1.2 * excess, points / 3)
         tighter = replace(task, budget=Budget(points, True), checkpoint=Checkpoint(), log=LearningLog())
         if found.noise.kind == "laplace":
-            found = _laplace(tighter, options)
+            try:
+                found = _laplace(tighter, options)
+            except InfeasibleError:  # of a budget that nobody gave
+                break
         else:
             gained = calibrated(tighter, cast(GaussianMechanism, found.noise))
             if gained.noise is None:

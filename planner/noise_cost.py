@@ -4,7 +4,7 @@ A map and a covariance are whole matrices up to DENSE_ELEMENTS elements; beyond,
 covariance of low rank.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Literal, get_args
 
@@ -93,3 +93,16 @@ def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int
         return drawing + n
     channels = map_channels(map_form(shape, tokens=tokens), shape)
     return 2 * n * channels + n + drawing + n
+
+
+def noise_share(
+    graph: LayerGraph, kind: str, shapes: Mapping[str, Sequence[int]], edge_nodes: Iterable[str], *, batch: int
+) -> float | None:
+    """FLOPs of one inference's noise over those of its edge half; None where those are unknown.
+
+    shapes: node → one inference's share of each crossing tensor that takes noise. batch: of the graph's FLOPs.
+    """
+    edge = sum(graph.by_id[name].flops or 0 for name in edge_nodes) / batch
+    layouts = [layout(graph, node, shape) for node, shape in shapes.items()]
+    own = sum(noise_flops(kind, shape, tokens=tokens) for shape, tokens in layouts)
+    return own / edge if edge else None

@@ -58,7 +58,7 @@ def test_nothing_clean_crosses_and_no_noise_is_sent_twice(
     rows = np.concatenate(sent_tensors(captured))
     assert rows.shape == (9, 120)
     # One and the same input, nine times: nine draws, of which no two share more than a few elements, by chance.
-    assert (rows != clean).all()
+    assert (rows == clean).mean() < 0.02  # zero is on the grid
     assert max((one == other).mean() for one, other in combinations(rows, 2)) < 0.1
 
 

@@ -104,8 +104,8 @@ def test_every_float_is_noised_anew_in_many_inferences_and_integers_are_sent_as_
     )
     for name, got in (("left", left), ("right", right)):
         rows = np.concatenate(got).reshape(sizes.sum(), -1)
-        assert (rows != tensors[name].reshape(1, -1)).all()
-        assert (rows != carried[name]).all()
+        assert (rows == tensors[name].reshape(1, -1)).mean() < 0.02  # zero is on the grid
+        assert (rows == carried[name]).mean() < 0.02
         # Numbers on a grid of some thousand repeat by chance; a draw that is used again repeats in every element.
         assert all(len(np.unique(column)) > 0.9 * len(rows) for column in rows.T)
         assert len(np.unique(rows, axis=0)) == len(rows)
@@ -120,7 +120,7 @@ def test_keyed_noise_is_the_same_for_one_input_however_it_is_batched(url: str) -
         assert all((one == other).all() for one, other in zip(once, again, strict=True))
     for key in (None, DrawKey(b"t" * 32, KEY.noise)):
         other = sent(url, noise, [INPUTS], key=key)[0]
-        assert (other[2] != once[2]).all()
+        assert (other[2] == once[2]).mean() < 0.02
     difference = once[2] - edge_tensors([INPUTS])[2]
     assert all(len(np.unique(column)) > 35 for column in difference.T)
 
