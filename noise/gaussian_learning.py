@@ -53,7 +53,9 @@ class Steering:
 
 @dataclass(frozen=True)
 class GaussianSchedule:
-    """steps of Adam, batch rows each (fewer of large tensors). Its rate rises over the share `warm` of the steps, for Adam's first steps are
+    """steps of Adam, batch rows each (fewer of large tensors).
+
+    Its rate rises over the share `warm` of the steps, for Adam's first steps are
     as long for every element and would add up, then falls by a cosine to `last`. clip: of the gradient."""
 
     steps: int = 2000

@@ -36,9 +36,7 @@ def mixture_bounds(
     ]
 
 
-def _bound(
-    inside: Array, labels: Array, outside: Array, rest: Array, *, random: Randomness, repeats: int
-) -> Bound:
+def _bound(inside: Array, labels: Array, outside: Array, rest: Array, *, random: Randomness, repeats: int) -> Bound:
     noise = random.normal(outside.shape).astype(np.float64)
     seen = outside + noise
     members = [labels == one for one in _held(labels)]
