@@ -10,11 +10,13 @@ of the size. The peak is of the whole process (`ru_maxrss`), mapped files includ
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -38,7 +40,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 
 #: Elements → the function below that makes the network, and the node that is cut behind.
-NETWORKS = {25_088: ("late", "1"), 802_816: ("early", "2")}
+NETWORKS = {25_088: ("late", "crossing"), 802_816: ("early", "crossing")}
 #: What the small network sees of the training data.
 TRAINED_STEPS, TRAINED_BATCH = 120, 16
 DRAWS = 5
@@ -48,12 +50,15 @@ DRAWS = 5
 def late() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """28×28 → 512×7×7."""
     network = nn.Sequential(
-        nn.Conv2d(1, 512, 4, stride=4),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(25_088, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
+        OrderedDict(
+            crossing=nn.Sequential(nn.Conv2d(1, 512, 4, stride=4), nn.ReLU()),
+            rest=nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(25_088, 64),
+                nn.ReLU(),
+                nn.Linear(64, 10),
+            ),
+        )
     )
     return _trained(network), (torch.zeros(1, 1, 28, 28),)
 
@@ -62,15 +67,17 @@ def late() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 def early() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """28×28 → 64×112×112, pooled behind the cut to 64×14×14."""
     network = nn.Sequential(
-        nn.Upsample(scale_factor=4),
-        nn.Conv2d(1, 64, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(8),
-        nn.Conv2d(64, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * 7 * 7, 10),
+        OrderedDict(
+            crossing=nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(1, 64, 3, padding=1), nn.ReLU()),
+            rest=nn.Sequential(
+                nn.MaxPool2d(8),
+                nn.Conv2d(64, 32, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+                nn.Linear(32 * 7 * 7, 10),
+            ),
+        )
     )
     return _trained(network), (torch.zeros(1, 1, 28, 28),)
 
@@ -114,8 +121,9 @@ def one(elements: int, kind: str, *, steps: int, count: int, budget_points: floa
     with stage("plan"):
         source = f"large_tensors:{name}"
         measured = profile(source, threads=1, seconds=0.3)
-        at = next(one.id for one in measured.graph.nodes if one.id.endswith(node) and one.elements == elements)
+        at = [one.id for one in measured.graph.nodes if one.id.startswith(node) and one.elements == elements][-1]
         plan = cut(measured, measured, presets()["wifi"], at=at)
+        assert [math.prod(tensor.shape) for tensor in plan.cut.crossing] == [elements]
         data = catalog.load_dataset("mnist")
     options = options_for(kind, count=count, gamma=None, equation=None, alpha=None, steps=steps, curve=False)
     with stage("learn"):

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 #: What is kept of a split at most; of tensors so large that fewer rows fit, fewer rows are used.
 MOST_BYTES = 2**30
-#: Elements kept of a hold-out, which is gone over dozens of times, or LEAST_HELD rows, which a budget of a point needs.
+#: Elements kept of a hold-out, which is gone over dozens of times, and rows at least, for a budget of a point.
 HELD_ELEMENTS, LEAST_HELD = 100_000_000, 300
 #: Above this the tensors lie in a file without a name, which the system writes out and drops as it needs.
 IN_MEMORY_BYTES = 512 * 2**20
