@@ -110,7 +110,7 @@ class _Sum:
         if self._square is not None:
             self._square += gradients.T @ gradients
         else:
-            for part in gradients.split(len(self._rows) // 2):
+            for part in torch.split(gradients, len(self._rows) // 2):
                 if self._held + len(part) > len(self._rows):
                     self._condense()
                 self._rows[self._held : self._held + len(part)] = part
