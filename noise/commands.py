@@ -12,7 +12,7 @@ from profiles.terminal import Row, Terminal, size
 
 if TYPE_CHECKING:
     from noise.collection import BoundFacts
-    from noise.learning import LearnResult
+    from noise.learned import LearnResult
 
 
 def register(app: typer.Typer) -> None:

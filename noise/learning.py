@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
 
-import msgspec
 import numpy as np
 
 from noise import laplace_learning
@@ -16,19 +15,19 @@ from noise.activations import Activations, holdout_bytes
 from noise.bounding import bounds
 from noise.calibration import calibrated, sufficient
 from noise.checkpoint import Checkpoint
-from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
+from noise.collection import Accuracy, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Labels
 from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
+from noise.learned import Learned
 from noise.learning_log import LearningLog
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.memory import keep_freed
 from noise.objective import Equation
 from noise.randomness import SeededRandom
-from noise.task import Budget, Found, Progress, Task, TradeOff
-from noise.tensors import footprint_bytes
+from noise.task import Budget, Found, Progress, Task
 from planner.noise_cost import NoiseKind, noise_share, require_kind
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
@@ -48,33 +47,6 @@ LARGE_ELEMENTS = 10_000
 _ENDS = (slice(100), slice(-100, None))
 
 
-class LearnResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What `plan learn --json` prints. snr_inverse: σ²(n) / E[a²] of sampled noise. bound_bits: the covariance bound.
-
-    edge_flops_share: FLOPs of the noise over those of the edge half. seconds: of this run alone, where it continued
-    another.
-    """
-
-    kind: str
-    budget_points: float
-    accuracy: Accuracy
-    snr_inverse: float
-    bound_bits: float | None
-    mixture_bound_bits: float | None
-    bound: BoundFacts | None
-    mixture_bound: BoundFacts | None
-    distributions: int
-    elements: int
-    crossing: tuple[str, ...]
-    left_alone: tuple[str, ...]
-    epochs: float
-    learnable_parameters: int
-    footprint_bytes: int
-    edge_flops_share: float | None
-    seconds: float
-    curve: tuple[TradeOff, ...] = ()
-
-
 @dataclass(frozen=True)
 class Options:
     """How noise of a kind is looked for. count: distributions of `laplace`. gamma: weight of what hides the private
@@ -85,41 +57,6 @@ class Options:
     curve: bool = False
     laplace: Schedule = field(default_factory=Schedule)
     gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
-
-
-@dataclass(frozen=True)
-class Learned:
-    """Noise, what its file says of it, and how it was found."""
-
-    noise: Mechanism
-    facts: NoiseFacts
-    found: Found
-    left_alone: tuple[str, ...]
-    edge_flops_share: float | None
-    seconds: float
-
-    def result(self) -> LearnResult:
-        facts = self.facts
-        return LearnResult(
-            kind=facts.kind,
-            budget_points=facts.budget_points,
-            accuracy=facts.accuracy,
-            snr_inverse=facts.snr_inverse,
-            bound_bits=facts.bound.bits if facts.bound else None,
-            mixture_bound_bits=facts.mixture_bound.bits if facts.mixture_bound else None,
-            bound=facts.bound,
-            mixture_bound=facts.mixture_bound,
-            distributions=self.noise.distributions,
-            elements=self.noise.elements,
-            crossing=tuple(one.node for one in facts.crossing),
-            left_alone=self.left_alone,
-            epochs=self.found.epochs,
-            learnable_parameters=self.found.parameters,
-            footprint_bytes=footprint_bytes(self.noise),
-            edge_flops_share=self.edge_flops_share,
-            seconds=self.seconds,
-            curve=self.found.curve,
-        )
 
 
 def options_for(

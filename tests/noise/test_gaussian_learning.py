@@ -21,7 +21,8 @@ from noise.checkpoint import Checkpoint
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_kinds import learn_channel, learn_gaussian
 from noise.gaussian_learning import GaussianSchedule, half_log_det
-from noise.learning import Learned, Options, learn
+from noise.learned import Learned
+from noise.learning import Options, learn
 from noise.learning_log import LearningLog
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom

@@ -8,7 +8,8 @@ from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.laplace_learning import Schedule
-from noise.learning import Learned, Options, learn
+from noise.learned import Learned
+from noise.learning import Options, learn
 from noise.randomness import SeededRandom, SystemRandom
 from planner.plan import Plan
 from profiles.errors import DataError, InfeasibleError, NoiseError

@@ -15,7 +15,8 @@ from noise.datasets.own import as_split
 from noise.datasets.records import Split
 from noise.gaussian_learning import GaussianSchedule
 from noise.laplace_learning import Schedule
-from noise.learning import Learned, Options, learn
+from noise.learned import Learned
+from noise.learning import Options, learn
 from noise.randomness import SeededRandom
 from planner.constraints import Constraints
 from planner.plan import Plan

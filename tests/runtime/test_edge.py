@@ -14,7 +14,7 @@ from tap import Tap, requests
 from noise import grid
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
-from noise.learning import Learned
+from noise.learned import Learned
 from planner.plan import Plan
 from profiles.errors import PeerError, UrlError
 from runtime.client import CloudClient

@@ -14,7 +14,8 @@ from servers import serving
 
 from noise.datasets import catalog
 from noise.laplace_learning import Schedule
-from noise.learning import Learned, Options, learn
+from noise.learned import Learned
+from noise.learning import Options, learn
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.engine import EagerEngine

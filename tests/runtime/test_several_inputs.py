@@ -15,7 +15,8 @@ from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.keyed import DrawKey
 from noise.laplace_learning import Schedule
-from noise.learning import Learned, Options, learn
+from noise.learned import Learned
+from noise.learning import Options, learn
 from planner.constraints import Constraints
 from planner.plan import Plan
 from planner.planning import cut

@@ -12,7 +12,7 @@ from servers import serving
 from noise import collection
 from noise.datasets.records import Dataset
 from noise.laplace import LaplaceNoise, OrderedLaplace
-from noise.learning import Learned
+from noise.learned import Learned
 from planner.plan import Cut, Plan
 from profiles import artifact
 from profiles.errors import EqualityError, PeerError
