@@ -65,13 +65,12 @@ def late() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 @lru_cache(maxsize=1)
 def early() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """28×28 → 64×112×112, pooled behind the cut to 64×14×14."""
+    """28×28 → 64×112×112; a strided convolution follows, for a pooling would be taken to the edge half."""
     network = nn.Sequential(
         OrderedDict(
             crossing=nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(1, 64, 3, padding=1), nn.ReLU()),
             rest=nn.Sequential(
-                nn.MaxPool2d(8),
-                nn.Conv2d(64, 32, 3, padding=1),
+                nn.Conv2d(64, 32, 8, stride=8),
                 nn.ReLU(),
                 nn.MaxPool2d(2),
                 nn.Flatten(),
