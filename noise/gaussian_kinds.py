@@ -285,6 +285,7 @@ def bound_rows(on: Activations) -> Activations:
 
 
 def _found(task: Task, settled: _Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:
-    settings = {"gamma": task.gamma} | settled.settings | ({"steps": steps, "batch": schedule.batch} if steps else {})
-    epochs = steps * schedule.batch / len(task.train)
+    batch = schedule.batch_of(task.cut.elements)
+    settings = {"gamma": task.gamma} | settled.settings | ({"steps": steps, "batch": batch} if steps else {})
+    epochs = steps * batch / len(task.train)
     return Found(settled.noise, settings, epochs, settled.noise.parameters, tuple(curve))

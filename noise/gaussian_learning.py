@@ -67,6 +67,10 @@ class GaussianSchedule:
     clip: float = 10.0
     steering: Steering = Steering()
 
+    def batch_of(self, elements: int) -> int:
+        """Rows a step of tensors of so many elements."""
+        return min(self.batch, max(LEAST_INPUTS, BATCH_ELEMENTS // elements))
+
 
 class Learner:
     """One run of learning; its state can be kept and taken up again."""
@@ -82,7 +86,7 @@ class Learner:
         self._rates = [float(group["lr"]) for group in self._adam.param_groups]
         self._roots = covariance_root(task.train)
         self._separation: Separation | None = separation_roots(task) if task.private is not None else None
-        self._batch = min(schedule.batch, max(LEAST_INPUTS, BATCH_ELEMENTS // task.cut.elements))
+        self._batch = schedule.batch_of(task.cut.elements)
         self._first, self._beta, self._loss, self._step = beta, beta, math.nan, 0
         self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS))
         self._bound_gradients: list[torch.Tensor] = []
