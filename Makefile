@@ -28,8 +28,8 @@ demo: $(READY)
 	plan profile lenet --out demo/cloud.json
 	plan link --preset wifi --out demo/wifi.json
 	plan cut demo/edge.json demo/cloud.json --link demo/wifi.json --noise channel --out demo/plan.json
-	plan learn demo/plan.json --data mnist --budget 1.5 --out demo/noise.safetensors
-	plan learn demo/plan.json --data mnist --budget 1.5 --noise laplace --count 20 --out demo/laplace.safetensors
+	plan learn demo/plan.json --data mnist --budget 1.5 --confident --out demo/noise.safetensors
+	plan learn demo/plan.json --data mnist --budget 1.5 --confident --noise laplace --count 20 --out demo/laplace.safetensors
 	plan run demo/plan.json --noise demo/noise.safetensors --data mnist --out demo/run.json
 	plan run demo/plan.json --noise demo/laplace.safetensors --data mnist --out demo/run-laplace.json
 	plan profile alexnet --as tx2-gpu --out demo/alexnet-tx2-gpu.json > demo/alexnet-tx2-gpu.txt
