@@ -29,6 +29,7 @@ from noise.laplace_learning import Schedule
 from noise.objective import alpha_at, equation_4
 from noise.randomness import SeededRandom
 from noise.task import Budget, Task
+from noise.threads import threads_for
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.engine import set_threads
@@ -158,7 +159,8 @@ def main() -> None:
     print("| the whole of learning | what | wall s | processor s |\n|---|---|---|---|")
     for kind in chosen.kind or WHOLE:
         what, learn = WHOLE[kind]
-        taken = [seconds(lambda: learn(bench, seed=seed)) for seed in range(chosen.repeats)]  # noqa: B023
+        with threads_for(network):
+            taken = [seconds(lambda: learn(bench, seed=seed)) for seed in range(chosen.repeats)]  # noqa: B023
         print(f"| {kind} | {what.format(count=chosen.count)} | {spread(taken, '.1f')} |")
 
 

@@ -36,7 +36,7 @@ Array = NDArray[Any]
 BATCH_ELEMENTS, LEAST_INPUTS = 4_000_000, 8
 #: Up to so many elements the bound's gradient is renewed at every step, beyond more rarely, but never less than every
 #: RAREST steps.
-FREE_ELEMENTS, RAREST = 150, 8
+FREE_ELEMENTS, RAREST = 100, 8
 #: What is logged of a step.
 WATCHED = ("step", "beta", "divergence", "bound_bits", "holdout_loss_points", "snr_inverse")
 
@@ -60,7 +60,7 @@ class GaussianSchedule:
     Adam's first steps are as long for every element and would add up, then falls by a cosine to `last`. clip: of the
     gradient."""
 
-    steps: int = 2500
+    steps: int = 2000
     batch: int = 256
     last: float = 0.05
     warm: float = 0.05

@@ -28,6 +28,7 @@ from noise.memory import keep_freed
 from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task
+from noise.threads import threads_for
 from planner.noise_cost import NoiseKind, noise_share, require_kind
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
@@ -134,9 +135,10 @@ def learn(
             log=log or LearningLog(),
             progress=progress,
         )
-        found = _LEARNERS[kind](task, options)
-        if confident:
-            found = _confident(task, found, data, options)
+        with threads_for(cut):
+            found = _LEARNERS[kind](task, options)
+            if confident:
+                found = _confident(task, found, data, options)
         accuracy, snr_inverse = _judged(cut, found.noise, data, seed)
         bound, mixture = None, None
         if kind != "laplace":
