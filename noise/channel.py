@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.gaussian import Normal, require_positive, whitened
-from noise.randomness import Randomness
+from noise.gaussian import Normal, OfNormals
 
 Array = NDArray[Any]
 
@@ -65,7 +64,7 @@ class PointwiseMap:
 
 
 @dataclass(frozen=True)
-class ChannelNoise:
+class ChannelNoise(OfNormals):
     """maps, offsets [n], normals: node id → W, b and the noise of its tensor."""
 
     maps: Mapping[str, LinearMap]
@@ -74,33 +73,13 @@ class ChannelNoise:
     kind: str = "channel"
 
     @property
-    def nodes(self) -> tuple[str, ...]:
-        return tuple(self.normals)
-
-    @property
-    def distributions(self) -> int:
-        return 1
-
-    @property
-    def elements(self) -> int:
-        return sum(one.elements for one in self.normals.values())
-
-    @property
     def parameters(self) -> int:
         maps = sum(one.parameters for one in self.maps.values()) + sum(one.size for one in self.offsets.values())
-        return maps + sum(one.parameters for one in self.normals.values())
-
-    def draw(self, rows: int, random: Randomness) -> list[NDArray[np.float32]]:
-        return [one.draw(rows, random) for one in self.normals.values()]
+        return maps + super().parameters
 
     def carried(self, tensors: Sequence[Array]) -> list[Array]:
         return [self.maps[node](one) + self.offsets[node] for node, one in zip(self.nodes, tensors, strict=True)]
 
     def scaled(self, gain: float) -> "ChannelNoise":
         """The same map, with noise `gain` times as strong."""
-        require_positive(gain)
-        normals = {node: one.scaled(gain) for node, one in self.normals.items()}
-        return ChannelNoise(self.maps, self.offsets, normals)
-
-    def whitened(self, tensors: Sequence[Array]) -> Array:
-        return whitened(self.normals, self.carried(tensors))
+        return ChannelNoise(self.maps, self.offsets, self.scaled_normals(gain))

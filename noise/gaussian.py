@@ -103,12 +103,10 @@ class LowRankNormal:
         return LowRankNormal((gain * self.scale).astype(np.float32), self.basis, self.shrink)
 
 
-@dataclass(frozen=True)
-class GaussianNoise:
-    """Additive: a' = a + n. normals: node id → the noise of its tensor."""
+class OfNormals:
+    """What noise made of a `Normal` for each crossing tensor is, whatever is done to the tensors before it."""
 
     normals: Mapping[str, Normal]
-    kind: str = "gaussian"
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -133,20 +131,25 @@ class GaussianNoise:
         """The tensors as they are: noise is added."""
         return list(tensors)
 
-    def scaled(self, gain: float) -> "GaussianNoise":
-        require_positive(gain)
-        return GaussianNoise({node: one.scaled(gain) for node, one in self.normals.items()})
-
     def whitened(self, tensors: Sequence[Array]) -> Array:
-        return whitened(self.normals, self.carried(tensors))
+        """Σn^-½ of every crossing tensor, side by side [rows, elements]: their noises are independent."""
+        pairs = zip(self.normals.values(), self.carried(tensors), strict=True)
+        parts = [one.whitened(tensor) for one, tensor in pairs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def scaled_normals(self, gain: float) -> dict[str, Normal]:
+        """Each `gain` times as strong. Raises ValueError for a gain that is no positive number."""
+        if not (math.isfinite(gain) and gain > 0):
+            raise ValueError(f"gain {gain}: expected a positive number")
+        return {node: one.scaled(gain) for node, one in self.normals.items()}
 
 
-def whitened(normals: Mapping[str, Normal], carried: Sequence[Array]) -> Array:
-    """Σn^-½ of every crossing tensor, side by side [rows, elements]: their noises are independent."""
-    parts = [one.whitened(tensor) for one, tensor in zip(normals.values(), carried, strict=True)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+@dataclass(frozen=True)
+class GaussianNoise(OfNormals):
+    """Additive: a' = a + n. normals: node id → the noise of its tensor."""
 
+    normals: Mapping[str, Normal]
+    kind: str = "gaussian"
 
-def require_positive(gain: float) -> None:
-    if not (math.isfinite(gain) and gain > 0):
-        raise ValueError(f"gain {gain}: expected a positive number")
+    def scaled(self, gain: float) -> "GaussianNoise":
+        return GaussianNoise(self.scaled_normals(gain))
