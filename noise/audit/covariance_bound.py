@@ -15,7 +15,7 @@ Average case, this data distribution, one query an input. Not differential priva
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ Array = NDArray[Any]
 
 #: Rows an element from which the empirical covariance is taken as it is.
 ROWS_AN_ELEMENT = 10
-Form = Literal["covariance", "held-out"]
 
 
 @dataclass(frozen=True)
@@ -59,40 +58,56 @@ def covariance_bounds(train: Array, holdout: Array, *, repeats: Sequence[int]) -
     """As `covariance_bound`, for several numbers of repeats: what takes long in large tensors is done once."""
     rows, elements = train.shape
     if rows >= ROWS_AN_ELEMENT * elements:
-        return [_from_covariance(math.sqrt(one) * train, one) for one in repeats]
+        spectrum = Spectrum.of(train.astype(np.float64))
+        squares = spectrum.squares(train)
+        return [_from_covariance(one * spectrum.values, one * squares, one) for one in repeats]
     return held_out_bounds(train, holdout, repeats=repeats)
 
 
 def held_out_bounds(train: Array, holdout: Array, *, repeats: Sequence[int]) -> list[Bound]:
     """As `covariance_bounds`, held-out form always: what was fitted to training rows does not flatter it."""
     inside, outside, rest = sample_space(train, holdout)
-    return [_held_out(math.sqrt(one) * inside, math.sqrt(one) * outside, one * rest, one) for one in repeats]
+    spectrum = Spectrum.of(inside)
+    squares = spectrum.squares(outside)
+    return [_held_out(one * spectrum.values, one * squares, one * rest, one) for one in repeats]
 
 
-def _from_covariance(train: Array, repeats: int) -> Bound:
-    centred = (train - train.mean(axis=0)).astype(np.float64)
-    covariance = centred.T @ centred / (len(centred) - 1)
-    values, vectors = np.linalg.eigh(covariance)
-    values = values.clip(min=0)
+@dataclass(frozen=True)
+class Spectrum:
+    """Mean [d] of rows, and their covariance's eigenvalues [d] and eigenvectors [d, d]. k queries of one input are k
+    times the eigenvalues: the same decomposition serves for all k."""
+
+    mean: Array
+    values: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, rows: Array) -> "Spectrum":
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        values, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(rows) - 1))
+        return cls(mean, values.clip(min=0), vectors)
+
+    def squares(self, rows: Array) -> Array:
+        """Squared coordinates of rows [m, d] about the mean, along the eigenvectors."""
+        found: Array = ((rows - self.mean) @ self.vectors) ** 2
+        return found
+
+
+def _from_covariance(values: Array, squares: Array, repeats: int) -> Bound:
     # How much each row pulls: the influence function of ½ log det(I + Σ).
-    share = ((centred @ vectors) ** 2 / (1 + values)).sum(axis=1)
+    share = (squares / (1 + values)).sum(axis=1)
     # A determinant of sample covariances is too small on average; to second order by ¼ E tr((I + Σ)⁻¹ δ)², δ the
     # covariance's error, which for Gaussian data and strong signals is n (n + 1) / 4 m.
-    lacking = (float((share**2).mean()) - float(((values / (1 + values)) ** 2).sum())) / (4 * len(centred))
+    lacking = (float((share**2).mean()) - float(((values / (1 + values)) ** 2).sum())) / (4 * len(squares))
     nats = 0.5 * float(np.log1p(values).sum()) + max(0.0, lacking)
     return with_interval(nats, 0.5 * share, "covariance", repeats)
 
 
-def _held_out(inside: Array, outside: Array, rest: Array, repeats: int) -> Bound:
-    """From the coordinates of `sample_space`."""
-    mean = inside.mean(axis=0)
-    inside, outside = inside - mean, outside - mean
-    values, vectors = np.linalg.eigh(inside.T @ inside / max(1, len(inside) - 1))
-    values = values.clip(min=0)
-    squares = (outside @ vectors) ** 2 / (1 + values)
+def _held_out(values: Array, squares: Array, rest: Array, repeats: int) -> Bound:
     # KL(N(x, I) ‖ N(mean, I + Σ)) for each held-out row, exact in the noise; in the directions that no training row
     # has, q is the noise alone.
-    each = 0.5 * (np.log1p(values) - values / (1 + values)).sum() + 0.5 * squares.sum(axis=1) + rest
+    each = 0.5 * (np.log1p(values) - values / (1 + values)).sum() + 0.5 * (squares / (1 + values)).sum(axis=1) + rest
     return with_interval(float(each.mean()), each, "held-out", repeats)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from noise.audit.covariance_bound import Bound, sample_space, with_interval
+from noise.audit.covariance_bound import Bound, Spectrum, sample_space, with_interval
 from noise.randomness import Randomness
 
 Array = NDArray[Any]
@@ -30,19 +30,21 @@ def mixture_bounds(
 ) -> list[Bound]:
     """As `mixture_bound`, for several numbers of repeats: what takes long in large tensors is done once."""
     inside, outside, rest = sample_space(train, holdout)
-    return [
-        _bound(math.sqrt(one) * inside, labels, math.sqrt(one) * outside, one * rest, random=random, repeats=one)
-        for one in repeats
-    ]
-
-
-def _bound(inside: Array, labels: Array, outside: Array, rest: Array, *, random: Randomness, repeats: int) -> Bound:
-    noise = random.normal(outside.shape).astype(np.float64)
-    seen = outside + noise
     members = [labels == one for one in _held(labels)]
-    logs = np.stack([_log_density(inside[one], seen, share=float(one.mean())) for one in members])
+    classes = [(float(one.mean()), Spectrum.of(inside[one])) for one in members]
+    return [_bound(classes, outside, rest, random=random, repeats=one) for one in repeats]
+
+
+def _bound(
+    classes: Sequence[tuple[float, Spectrum]], outside: Array, rest: Array, *, random: Randomness, repeats: int
+) -> Bound:
+    """classes: share and spectrum of each."""
+    noise = random.normal(outside.shape).astype(np.float64)
+    # Coordinates in which one query's noise is N(0, I): k queries' is N(0, I / k).
+    seen = outside + noise / math.sqrt(repeats)
+    logs = np.stack([_log_density(one, seen, share=share, repeats=repeats) for share, one in classes])
     # The constants (2π) of p and q are the same.
-    each = -0.5 * (noise**2).sum(axis=1) - logsumexp(logs, axis=0) + rest
+    each = -0.5 * (noise**2).sum(axis=1) - logsumexp(logs, axis=0) + repeats * rest
     return with_interval(float(each.mean()), each, "mixture", repeats)
 
 
@@ -53,12 +55,9 @@ def _held(labels: Array) -> Array:
     return enough if len(enough) else values
 
 
-def _log_density(rows: Array, at: Array, *, share: float) -> Array:
-    """log(share · N(at; mean, I + covariance)) of a class, without the constant; [len(at)]."""
-    mean = rows.mean(axis=0)
-    centred = rows - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / max(1, len(rows) - 1))
-    values = values.clip(min=0)
-    squares = (((at - mean) @ vectors) ** 2 / (1 + values)).sum(axis=1)
+def _log_density(one: Spectrum, at: Array, *, share: float, repeats: int) -> Array:
+    """log(share · N(at; mean, I / repeats + covariance)) of a class, without the constant; [len(at)]."""
+    values = repeats * one.values
+    squares = (repeats * one.squares(at) / (1 + values)).sum(axis=1)
     density: Array = math.log(share) - 0.5 * np.log1p(values).sum() - 0.5 * squares
     return density
