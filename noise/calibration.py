@@ -3,12 +3,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from noise.mechanism import GaussianMechanism
 from noise.task import Task
-
-Some = TypeVar("Some", bound=GaussianMechanism)
 
 #: Gains are looked for in this range, by bisection on the logarithm, until two differ by this factor.
 WEAKEST, STRONGEST, PRECISION = 2.0**-7, 2.0**7, 1.01

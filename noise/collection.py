@@ -14,8 +14,8 @@ from safetensors.numpy import save
 
 from noise.mechanism import Mechanism
 from noise.tensors import KINDS, from_arrays, to_arrays
-from planner.plan import CrossingTensor, Plan
-from profiles import artifact
+from planner.plan import Plan
+from profiles import artifact, codec
 from profiles.artifact import Count, NonNegative, Positive
 from profiles.errors import ArtifactError, NoiseError
 
@@ -121,10 +121,6 @@ def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:
     return facts
 
 
-def _noised(tensor: CrossingTensor) -> bool:
-    return tensor.dtype.startswith(("float", "bfloat"))
-
-
 def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:
     """The noise must be for this plan's network, weights, cut and wire. Raises NoiseError with what differs."""
     again = "learn noise for this plan with `plan learn`"
@@ -133,7 +129,7 @@ def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:
     planned = tuple(
         Crossing(one.node, one.row_shape(plan.settings.batch))
         for one in plan.cut.crossing
-        if _noised(one) and (one.node in named or not plan.settings.public_inputs)
+        if codec.is_float(one.dtype) and (one.node in named or not plan.settings.public_inputs)
     )
     if facts.architecture != plan.model.architecture:
         raise NoiseError(f"{origin}: learned for another network than {plan.model.name}; {again}")

@@ -26,7 +26,7 @@ MOST_MS, MOST_BYTES = 1e12, 1e18
 
 def takes_noise(node: Node) -> bool:
     """Whether a tensor gets noise where it crosses: floats do, inputs that may cross are public."""
-    return node.kind != "input" and node.dtype.startswith(("float", "bfloat"))
+    return node.kind != "input" and codec.is_float(node.dtype)
 
 
 @dataclass(frozen=True)

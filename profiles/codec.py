@@ -58,9 +58,14 @@ def unpack(data: memoryview | bytes, *, datatype: str, shape: tuple[int, ...]) -
     return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
+def is_float(dtype: str) -> bool:
+    """Whether a type's name is of floats, those of 16 bits that NumPy lacks among them."""
+    return dtype.startswith(("float", "bfloat"))
+
+
 def sent_bytes(dtype: str, shape: Sequence[int], *, wire: str) -> int | None:
     """What a float tensor weighs as it is sent; None for other types, which are sent as they are."""
-    if not dtype.startswith(("float", "bfloat")):
+    if not is_float(dtype):
         return None
     # 16-bit floats are not sent in more than their own bits.
     itemsize = min(WIRE_ITEMSIZE[wire], 2) if dtype == "float16" else WIRE_ITEMSIZE[wire]
