@@ -27,18 +27,22 @@ def load_own(source: str) -> Dataset:
 
     Raises DataError: nothing of that name, it failed, or what it returned is not data (module docstring).
     """
-    returned = import_function(source, wrong=DataError)()
-    try:
-        train, test = returned
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{source} returned {type(returned).__name__}, expected train and test pairs "
-            "(inputs, labels) of arrays, or two torch data sets"
-        ) from None
+    expected = "train and test pairs (inputs, labels) of arrays, or two torch data sets"
+    train, test = train_and_test(source, expected=expected)
     training, testing = as_split(train, origin=f"{source} (train)"), as_split(test, origin=f"{source} (test)")
     _require_alike(training, testing, source)
     order = shuffled_rows(len(training), seed=0)
     return Dataset(source, training.shuffled(seed=0), testing, order)
+
+
+def train_and_test(source: str, *, expected: str) -> tuple[Any, Any]:
+    """The two things that a function of the user's returns. Raises DataError where it returns another number."""
+    returned = import_function(source, wrong=DataError)()
+    try:
+        train, test = returned
+    except (TypeError, ValueError):
+        raise DataError(f"{source} returned {type(returned).__name__}, expected {expected}") from None
+    return train, test
 
 
 def as_split(given: Any, *, origin: str) -> Split:

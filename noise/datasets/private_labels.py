@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from noise.datasets.own import class_indices
+from noise.datasets.own import class_indices, train_and_test
 from noise.datasets.records import Dataset, Labels
 from profiles.errors import DataError
-from profiles.models import import_function
 
 
 def private_labels(dataset: Dataset, source: str) -> tuple[Labels, Labels]:
@@ -29,13 +28,7 @@ def private_labels(dataset: Dataset, source: str) -> tuple[Labels, Labels]:
 
 
 def _from_function(dataset: Dataset, source: str) -> tuple[Labels, Labels]:
-    returned = import_function(source, wrong=DataError)()
-    try:
-        train, test = returned
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{source} returned {type(returned).__name__}, expected two arrays of private labels, train and test"
-        ) from None
+    train, test = train_and_test(source, expected="two arrays of private labels, train and test")
     rows = class_indices(np.asarray(train), rows=len(dataset.train), origin=f"{source} (train)")
     others = class_indices(np.asarray(test), rows=len(dataset.test), origin=f"{source} (test)")
     return (rows if dataset.order is None else rows[dataset.order]), others
