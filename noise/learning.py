@@ -137,9 +137,10 @@ def learn(
         )
         with threads_for(cut):
             found = _LEARNERS[kind](task, options)
-            if confident:
-                found = _confident(task, found, data, options)
-        accuracy, snr_inverse = _judged(cut, found.noise, data, seed)
+        judged = _judged(cut, found.noise, data, seed)
+        if confident:
+            found, judged = _confident(task, found, judged, data, options)
+        accuracy, snr_inverse = judged
         bound, mixture = None, None
         if kind != "laplace":
             bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
@@ -230,33 +231,40 @@ def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tupl
     return cut.judge(noise, cut.stream(test, origin=data.name), random=SeededRandom(seed, 2))
 
 
-def _confident(task: Task, found: Found, data: Dataset, options: Options) -> Found:
+def _confident(
+    task: Task, found: Found, judged: tuple[Accuracy, float], data: Dataset, options: Options
+) -> tuple[Found, tuple[Accuracy, float]]:
     """Weaker noise, until the upper end of the loss's interval on the test inputs is within the budget too.
 
     Only ever weaker than what the held-out data allow, so the test inputs make nothing look better than it is.
+    judged: of the noise that was found, on the test inputs; and so of the noise that is returned.
     """
     points = task.budget.points
-    for turn in range(1, TIGHTENINGS + 2):
-        accuracy, _ = _judged(task.cut, found.noise, data, task.seed)
-        excess = task.budget.needed_by(accuracy) - task.budget.points
+    for turn in range(TIGHTENINGS + 1):
+        needed = task.budget.needed_by(judged[0])
+        excess = needed - task.budget.points
         if excess <= 0:
-            return found
-        if turn > TIGHTENINGS:
-            break
+            return found, judged
         points = max(points - 1.2 * excess, points / 3)
-        tighter = replace(task, budget=Budget(points, True), checkpoint=Checkpoint(), log=LearningLog())
-        if found.noise.kind == "laplace":
-            try:
-                found = _laplace(tighter, options)
-            except InfeasibleError:  # of a budget that nobody gave
-                break
-        else:
-            gained = calibrated(tighter, cast(GaussianMechanism, found.noise))
-            if gained.noise is None:
-                break
-            found = replace(found, noise=gained.noise)
-        found = replace(found, settings={**found.settings, "tightened": turn, "tightened_points": points})
+        weaker = None if turn == TIGHTENINGS else _tightened(task, found, points, options)
+        if weaker is None:
+            break
+        found = replace(weaker, settings={**weaker.settings, "tightened": turn + 1, "tightened_points": points})
+        judged = _judged(task.cut, found.noise, data, task.seed)
     raise InfeasibleError(
         f"no noise keeps the upper end of the interval within {task.budget.points:g} points on the test inputs; "
-        f"it needs {sufficient(task.budget.needed_by(accuracy))}: raise --budget to that, or leave out --confident"
+        f"it needs {sufficient(needed)}: raise --budget to that, or leave out --confident"
     )
+
+
+def _tightened(task: Task, found: Found, points: float, options: Options) -> Found | None:
+    """The noise at a smaller budget; None where none keeps it, of which nobody is told: nobody gave that budget."""
+    tighter = replace(task, budget=Budget(points, True), checkpoint=Checkpoint(), log=LearningLog())
+    with threads_for(task.cut):
+        if found.noise.kind == "laplace":
+            try:
+                return _laplace(tighter, options)
+            except InfeasibleError:
+                return None
+        gained = calibrated(tighter, cast(GaussianMechanism, found.noise))
+    return None if gained.noise is None else replace(found, noise=gained.noise)
