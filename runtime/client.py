@@ -1,62 +1,119 @@
-"""The client's side of the wire: one connection to a server of the Open Inference Protocol. No torch here.
+"""The client's side of the wire: one connection to a server of the Open Inference Protocol. No torch here."""
 
-Every byte that passes the socket is counted on the seam that httpcore offers, headers and all.
-"""
-
+import secrets
+import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import httpcore
 from numpy.typing import NDArray
 
 from profiles.errors import PeerError, UrlError
 from runtime import protocol
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
+from runtime.connection import (
+    Connection,
+    ConnectionFailed,
+    DeadlinePassed,
+    Distrusted,
+    Dropped,
+    NotHttp,
+    Response,
+    Unreachable,
+)
+from runtime.guard import ClientSecurity
+from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata
 
 Array = NDArray[Any]
-MOST_REPLY_BYTES = 256 * 2**20
-#: For a whole body; a peer that drips bytes would otherwise be waited for without end.
-MOST_REPLY_S = 120.0
+#: Waits before a request is sent again, seconds; the last one goes on.
+BACKOFF_S = (0.0, 0.05, 0.2, 0.5)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its reply. start_ns, end_ns: this side's monotonic clock. bytes: all that passed the socket."""
+    """One request and its reply. start_ns, end_ns: this side's monotonic clock. bytes: all that passed the socket.
+    sent_ns: when the last byte was handed to the system. retries: how often the same bytes were sent again."""
 
     reply: InferReply
     start_ns: int
+    sent_ns: int
     end_ns: int
     bytes_up: int
     bytes_down: int
+    retries: int = 0
 
 
 class CloudClient:
-    """One kept-alive connection to a server of the Open Inference Protocol."""
+    """One kept-alive connection to a server of the Open Inference Protocol.
 
-    def __init__(self, url: str, model: str, *, timeout_s: float = 30.0, retries: int = 1) -> None:
-        """Raises UrlError where the URL is not http://host:port."""
-        if not _is_address(url):
-            raise UrlError(f"server {url!r}: expected http://host:port, for example http://127.0.0.1:8400")
-        self._base, self._model = url.rstrip("/"), model
-        self._path = f"{self._base}/v2/models/{quote(model, safe='')}"
-        self._wire = _CountingBackend()
-        self._pool = httpcore.ConnectionPool(max_connections=1, network_backend=self._wire, retries=0)
-        self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
-        self._retries = retries
+    An inference changes nothing over there, so a request that failed is sent again, the identical bytes: a second
+    draw of noise for one input would average out.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        security: ClientSecurity | None = None,
+        timeout_s: float = 30.0,
+        retries: int = 2,
+    ) -> None:
+        """timeout_s: from the first byte sent to the last one received, with all that is sent again.
+
+        Raises UrlError where the URL is not http://host:port or https://host:port.
+        """
+        host, port, secured = _address(url)
+        security = security or ClientSecurity()
+        self.url, self._model = url.rstrip("/"), model
+        base = urlsplit(self.url).path
+        self._path = f"{base}/v2/models/{quote(model, safe='')}"
+        self._base = base
+        tls = (security.tls or ssl.create_default_context()) if secured else None
+        self._connection = Connection(host, port, tls=tls)
+        token = f"Authorization: Bearer {security.token}\r\n" if security.token else ""
+        name = f"[{host}]" if ":" in host else host
+        self._fixed = f"Host: {name}:{port}\r\n{token}"
+        self._timeout_s, self._retries = timeout_s, retries
+        self._ids, self._prefix = count(), secrets.token_hex(3)
         self.retries_made = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """All that has passed the socket on the way up."""
+        return self._connection.sent
 
     def metadata(self) -> ModelMetadata:
         """What the server says of the model. Raises PeerError: no answer, or no such model there."""
-        status, _, body = self._call("GET", self._path, None)
-        if status != 200:
-            raise PeerError(f"{self._base} serves no model {self._model!r} ({protocol.decode_error(body)})")
+        response, _ = self._call("GET", self._path)
+        if response.status != 200:
+            raise self._refusal(f"serves no model {self._model!r}", response)
         try:
-            return protocol.decode_metadata(body)
+            return protocol.decode_metadata(response.body)
         except ProtocolError as error:
-            raise PeerError(f"{self._base} sent metadata that are not the protocol's: {error}") from error
+            raise PeerError(f"{self.url} sent metadata that are not the protocol's: {error}") from error
+
+    @cached_property
+    def server(self) -> ServerMetadata:
+        """What the server says of itself; nothing where it says nothing. Raises PeerError: no answer."""
+        response, _ = self._call("GET", f"{self._base}/v2")
+        if response.status in (401, 403):
+            raise self._refusal("refused to talk", response)
+        return protocol.decode_server(response.body)
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether the server takes tensors as bytes; else they go as JSON."""
+        return protocol.BINARY in self.server.extensions
+
+    def ping_ms(self) -> float:
+        """The round trip of the smallest message, milliseconds. Raises PeerError."""
+        start_ns = time.monotonic_ns()
+        self._call("GET", f"{self._base}/v2/health/live")
+        return (time.monotonic_ns() - start_ns) / 1e6
 
     def infer(
         self,
@@ -69,59 +126,86 @@ class CloudClient:
 
         Raises PeerError, naming the server, where it refuses, fails or does not answer.
         """
-        message = protocol.encode_request(InferRequest(tensors, parameters=parameters or {}))
-        return self.send(message, awaiting=awaiting)
+        name = f"{self._prefix}-{next(self._ids)}"
+        request = InferRequest(tensors, id=name, parameters=parameters or {})
+        return self.send(protocol.encode_request(request, binary=self.binary), awaiting=awaiting)
 
     def send(self, message: protocol.Message, *, awaiting: Callable[[], None] | None = None) -> Exchange:
-        up, down = self._wire.sent, self._wire.received
-        self._wire.awaiting = awaiting
-        start_ns = time.monotonic_ns()
-        status, headers, body = self._call("POST", f"{self._path}/infer", message)
+        """One inference of a message that is ready; as `infer`."""
+        up, down = self._connection.sent, self._connection.received
+        before, start_ns = self.retries_made, time.monotonic_ns()
+        response, sent_ns = self._call("POST", f"{self._path}/infer", message, awaiting)
         end_ns = time.monotonic_ns()
-        if status != 200:
-            raise PeerError(f"{self._base} refused the inference (status {status}): {protocol.decode_error(body)}")
+        if response.status != 200:
+            raise self._refusal("refused the inference", response)
         try:
-            reply = protocol.decode_reply(body, headers.get(protocol.HEADER_LENGTH.lower()))
+            reply = protocol.decode_reply(response.body, response.headers.get(protocol.HEADER_LENGTH.lower()))
         except ProtocolError as error:
-            raise PeerError(f"{self._base} sent a reply that is not the protocol's: {error}") from error
-        return Exchange(reply, start_ns, end_ns, self._wire.sent - up, self._wire.received - down)
+            raise PeerError(f"{self.url} sent a reply that is not the protocol's: {error}") from error
+        up, down = self._connection.sent - up, self._connection.received - down
+        return Exchange(reply, start_ns, sent_ns, end_ns, up, down, self.retries_made - before)
 
-    def _call(self, method: str, url: str, message: protocol.Message | None) -> tuple[int, dict[str, str], bytes]:
-        headers = list(message.headers.items()) if message else []
-        content = message.body if message else None
-        for attempt in range(self._retries + 1):
+    def _refusal(self, what: str, response: Response) -> PeerError:
+        said = protocol.decode_error(response.body)
+        if response.status == 401:
+            return PeerError(f"{self.url} wants a token, or another one ({said}); give the server's --token-file")
+        return PeerError(f"{self.url} {what} (status {response.status}): {said}")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        message: protocol.Message | None = None,
+        awaiting: Callable[[], None] | None = None,
+    ) -> tuple[Response, int]:
+        """The reply, and when all was sent."""
+        request = [self._head(method, path, message), *(message.parts if message else ())]
+        deadline = time.monotonic() + self._timeout_s
+        sent_ns = 0
+
+        def sent() -> None:
+            nonlocal sent_ns
+            first = not sent_ns
+            sent_ns = time.monotonic_ns()
+            if awaiting is not None and first:  # however often the bytes are sent again
+                awaiting()
+
+        for attempt in count():
+            stale = self._connection.open  # it may have been closed over there meanwhile, which is nobody's fault
             try:
-                with self._pool.stream(
-                    method, url, headers=headers, content=content, extensions=self._timeout
-                ) as response:
-                    return response.status, _plain(response.headers), self._read(response)
-            except httpcore.TimeoutException as error:
-                raise PeerError(f"{self._base} did not answer in time ({type(error).__name__})") from error
-            except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
-                if attempt == self._retries:
-                    reason = str(error) or type(error).__name__
-                    raise PeerError(
-                        f"{self._base} cannot be reached ({reason}); is `plan serve` running there?"
-                    ) from error
-                self.retries_made += 1
-            except httpcore.ProtocolError as error:
-                raise PeerError(f"{self._base} does not speak HTTP as expected ({error})") from error
+                response = self._connection.exchange(request, deadline=deadline, awaiting=sent)
+                wait_s = _asked_to_wait(response)
+                if wait_s is None or attempt >= self._retries or time.monotonic() + wait_s >= deadline:
+                    return response, sent_ns
+            except (Unreachable, Dropped) as error:
+                if attempt >= self._retries + stale:
+                    raise self._failure(error) from error
+                wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+            except ConnectionFailed as error:
+                raise self._failure(error) from error
+            self.retries_made += 1
+            time.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))
         raise AssertionError("unreachable")
 
-    def _read(self, response: httpcore.Response) -> bytes:
-        parts, total = [], 0
-        end = time.monotonic() + MOST_REPLY_S
-        for part in response.iter_stream():
-            total += len(part)
-            if time.monotonic() > end:
-                raise PeerError(f"{self._base} did not send its whole answer within {MOST_REPLY_S:g} s")
-            if total > MOST_REPLY_BYTES:
-                raise PeerError(f"{self._base} sent more than {MOST_REPLY_BYTES} bytes, expected an answer")
-            parts.append(part)
-        return b"".join(parts)
+    def _head(self, method: str, path: str, message: protocol.Message | None) -> bytes:
+        fields = ""
+        if message is not None:
+            fields = "".join(f"{name}: {value}\r\n" for name, value in message.headers.items())
+            fields += f"Content-Length: {message.size}\r\n"
+        return f"{method} {path} HTTP/1.1\r\n{self._fixed}{fields}\r\n".encode("latin1")
+
+    def _failure(self, error: ConnectionFailed) -> PeerError:
+        match error:
+            case DeadlinePassed():
+                return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
+            case Distrusted():
+                return PeerError(f"{self.url}: TLS failed ({error}); check --ca, the certificates and the host's name")
+            case NotHttp():
+                return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
+        return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there?")
 
     def close(self) -> None:
-        self._pool.close()
+        self._connection.close()
 
     def __enter__(self) -> "CloudClient":
         return self
@@ -130,61 +214,26 @@ class CloudClient:
         self.close()
 
 
-def _is_address(url: str) -> bool:
+def _asked_to_wait(response: Response) -> float | None:
+    """Seconds that a busy server asks to wait, None where it answered."""
+    if response.status != 503:
+        return None
+    asked = response.headers.get("retry-after", "1")
+    return float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1.0
+
+
+def _address(url: str) -> tuple[str, int, bool]:
+    """Host, port, and whether TLS is meant. Raises UrlError."""
+    wrong = UrlError(f"server {url!r}: expected http://host:port or https://host:port, as http://127.0.0.1:8400")
     if not url.isascii() or not url.isprintable() or " " in url:
-        return False
+        raise wrong
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        return False
-
-
-def _plain(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin1").lower(): value.decode("latin1") for name, value in headers}
-
-
-class _CountingStream(httpcore.NetworkStream):
-    """Counts what passes a socket, headers and all."""
-
-    def __init__(self, inner: httpcore.NetworkStream, backend: "_CountingBackend") -> None:
-        self._inner, self._backend = inner, backend
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if (awaiting := self._backend.awaiting) is not None:
-            self._backend.awaiting = None
-            awaiting()
-        data = self._inner.read(max_bytes, timeout)
-        self._backend.received += len(data)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout)
-        self._backend.sent += len(buffer)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        return _CountingStream(self._inner.start_tls(*args, **kwargs), self._backend)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _CountingBackend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
-        self.sent = self.received = 0
-        self.awaiting: Callable[[], None] | None = None
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _CountingStream(stream, self)
+        port = parts.port
+    except ValueError as error:  # a port that is none
+        raise wrong from error
+    plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
+        raise wrong
+    secured = parts.scheme == "https"
+    return parts.hostname, port or (443 if secured else 80), secured

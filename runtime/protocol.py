@@ -17,6 +17,8 @@ from profiles import codec
 from profiles.errors import PlanError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+#: The extension by which tensors travel as bytes.
+BINARY = "binary_tensor_data"
 MOST_DIMENSIONS = 16
 Array = NDArray[Any]
 Scalar = bool | int | float | str
@@ -46,9 +48,9 @@ class ModelMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ServerMetadata(msgspec.Struct, frozen=True):
-    name: str
-    version: str
-    extensions: tuple[str, ...]
+    name: str = ""
+    version: str = ""
+    extensions: tuple[str, ...] = ()
 
 
 class _Tensor(msgspec.Struct, omit_defaults=True):
@@ -112,14 +114,26 @@ class InferReply:
 
 @dataclass(frozen=True)
 class Message:
-    """A body and the headers that say what it is."""
+    """A body in parts, so that no tensor is copied into it, and the headers that say what it is."""
 
-    body: bytes
+    parts: tuple[bytes | memoryview, ...]
     headers: Mapping[str, str]
 
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
 
-def encode_request(request: InferRequest) -> Message:
-    """All tensors as bytes; binary replies asked for."""
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.parts))
+
+
+def encode_request(request: InferRequest, *, binary: bool = True) -> Message:
+    """Tensors as bytes and binary replies asked for; or, for servers without that extension, all as JSON."""
+    if not binary:
+        tensors = [_json_tensor(name, array) for name, array in request.tensors.items()]
+        return _message(_Request(tensors, id=request.id, parameters=dict(request.parameters)), [])
     facts, parts = _binary_tensors(request.tensors)
     parameters = {**request.parameters, "binary_data_output": True}
     return _message(_Request(facts, id=request.id, parameters=parameters), parts)
@@ -150,8 +164,7 @@ def encode_reply(reply: InferReply, *, binary: Iterable[str]) -> Message:
     by_name = {fact.name: fact for fact in facts}
     for name, array in reply.tensors.items():
         if name not in names:
-            datatype = codec.datatype_of(str(array.dtype))
-            by_name[name] = _Tensor(name, datatype, array.shape, data=array.reshape(-1).tolist())
+            by_name[name] = _json_tensor(name, array)
     outputs = [by_name[name] for name in reply.tensors]
     return _message(_Reply(reply.model, outputs, id=reply.id, parameters=dict(reply.parameters)), parts)
 
@@ -187,6 +200,18 @@ def decode_metadata(body: bytes) -> ModelMetadata:
         raise ProtocolError(f"the server's model metadata cannot be read ({error})") from error
 
 
+def decode_server(body: bytes) -> ServerMetadata:
+    """A server's metadata; nothing is known of one whose answer cannot be read."""
+    try:
+        return msgspec.json.decode(body, type=ServerMetadata)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ServerMetadata()
+
+
+def _json_tensor(name: str, array: Array) -> _Tensor:
+    return _Tensor(name, codec.datatype_of(str(array.dtype)), array.shape, data=array.reshape(-1).tolist())
+
+
 def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[memoryview]]:
     facts, parts = [], []
     for name, array in tensors.items():
@@ -200,9 +225,9 @@ def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[m
 def _message(header: msgspec.Struct, parts: Sequence[memoryview]) -> Message:
     head = _write.encode(header)
     if not parts:
-        return Message(head, {"Content-Type": "application/json"})
+        return Message((head,), {"Content-Type": "application/json"})
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return Message(b"".join([head, *parts]), headers)
+    return Message((head, *parts), headers)
 
 
 def _cut(body: bytes | memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:

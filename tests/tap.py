@@ -61,11 +61,13 @@ class Tap:
 
 
 def requests(captured: bytes) -> list[dict[str, Any]]:
-    """The tensors by name of every request in a captured stream."""
+    """The tensors by name of every inference in a captured stream; questions about the server are passed over."""
     found = []
     rest = bytes(captured)
     while rest:
         head, _, rest = rest.partition(b"\r\n\r\n")
+        if head.startswith(b"GET "):
+            continue
         headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         length = int(headers[b"content-length"])
         found.append(

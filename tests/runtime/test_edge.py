@@ -32,6 +32,7 @@ def url(lenet_plan: Plan) -> Iterator[str]:
 def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterator[EdgeHalf]:
     cut = CutNetwork.of(plan)
     with CloudClient(url, plan.model.name, timeout_s=5) as client:
+        client.binary = True  # not asked for, so that what is captured are inferences alone
         options |= {"crossing": cut.halves.crossing, "replies": outputs_of(cut)}
         with EdgeHalf(cut.edge, learned.noise, client, **options) as edge:
             yield edge

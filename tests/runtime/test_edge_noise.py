@@ -173,7 +173,7 @@ def test_what_noise_does_not_hide_is_not_sent(url: str, noise: Any, engine: Any,
     with CloudClient(url, "echo") as client, sender(client, noise, engine) as edge:
         with pytest.raises(NoiseError) as refused:
             edge.infer([INPUTS])
-        assert client._wire.sent == 0
+        assert client.bytes_sent == 0
     assert word in str(refused.value)
 
 
