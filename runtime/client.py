@@ -199,7 +199,9 @@ class CloudClient:
             case DeadlinePassed():
                 return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
             case Distrusted():
-                return PeerError(f"{self.url}: TLS failed ({error}); check --ca, the certificates and the host's name")
+                return PeerError(
+                    f"{self.url}: TLS failed ({error}); check --ca, the certificates and the host's name"
+                )
             case NotHttp():
                 return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
         return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there?")

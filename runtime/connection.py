@@ -1,4 +1,4 @@
-"""One kept-alive HTTP/1.1 connection: a socket, TLS where it is asked for, responses read by httptools. No torch here.
+"""One kept-alive HTTP/1.1 connection: a socket, TLS where it is asked for, responses read by httptools. No torch.
 
 A message leaves in one piece, header and body, so that a small one is one packet; every byte that passes the socket
 is counted, TLS records and all; every wait ends at a deadline. httpx and its transport take 0.2 to 0.3 ms of Python

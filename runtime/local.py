@@ -9,14 +9,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from planner.plan import Plan
 from profiles import artifact
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
+from runtime.emulation import Order
 
 
 @contextmanager
@@ -40,17 +43,39 @@ def local_cloud(plan: Plan, link: LinkProfile | None) -> Iterator[str]:
         ]
         url = json.loads(stack.enter_context(_child(serve, "the local cloud")))["url"]
         if link is not None:
-            link_file = Path(folder, "link.json")
-            artifact.write(link_file, link)
-            host, port = url.removeprefix("http://").split(":")
-            emulate = ["runtime.emulation", str(link_file), host, port]
-            url = f"http://127.0.0.1:{int(stack.enter_context(_child(emulate, 'the emulated link')))}"
+            url, _ = stack.enter_context(emulated_link(link, url))
         yield url
+
+
+@contextmanager
+def emulated_link(link: LinkProfile, url: str) -> Iterator[tuple[str, Callable[[Order], None]]]:
+    """The URL under which a server on this machine is reached over an emulated link, and what changes the link.
+
+    Raises PeerError where the process does not come up.
+    """
+    host, port = url.removeprefix("http://").removeprefix("https://").split(":")
+    with tempfile.TemporaryDirectory(prefix="plan-link-") as folder:
+        link_file = Path(folder, "link.json")
+        artifact.write(link_file, link)
+        with _started(["runtime.emulation", str(link_file), host, port], "the emulated link") as (process, line):
+
+            def order(order: Order) -> None:
+                assert process.stdin is not None
+                process.stdin.write(msgspec.json.encode(order).decode() + "\n")
+                process.stdin.flush()
+
+            yield f"{url.partition(':')[0]}://127.0.0.1:{int(line)}", order
 
 
 @contextmanager
 def _child(module: list[str], what: str) -> Iterator[str]:
     """A child process; its first line of output once it is ready."""
+    with _started(module, what) as (_, line):
+        yield line
+
+
+@contextmanager
+def _started(module: list[str], what: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     # -P: modules of the current folder must not stand before ours. A session of its own: an interrupt from the
     # keyboard reaches this process alone, which then ends its children.
     process = subprocess.Popen(
@@ -66,7 +91,7 @@ def _child(module: list[str], what: str) -> Iterator[str]:
         line = process.stdout.readline()
         if not line:
             raise PeerError(f"{what} did not start (exit {process.wait()}); its own words stand above")
-        yield line
+        yield process, line
     finally:
         process.stdin.close()
         process.stdout.close()

@@ -1,11 +1,14 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from profiles.link import LinkProfile
-from runtime.emulation import Direction, EmulatedLink, wait_until
+from runtime.emulation import Direction, EmulatedLink, Order
 
 LINK = LinkProfile(name="slow", provenance="modelled", uplink_mbps=4, downlink_mbps=16, rtt_ms=40, overhead_ms=1)
 
@@ -18,13 +21,6 @@ def test_bytes_arrive_at_the_links_rate_after_its_delay() -> None:
     assert way.arrival_ns(1000, now_ns=1_000_000) == pytest.approx(16e6)
     # The link has been free since 6 ms.
     assert way.arrival_ns(1000, now_ns=100_000_000) == pytest.approx(111e6)
-
-
-def test_waiting_ends_never_before_the_deadline() -> None:
-    for ahead_ns in (0, 50_000, 2_000_000):
-        deadline = time.monotonic_ns() + ahead_ns
-        wait_until(deadline)
-        assert time.monotonic_ns() >= deadline
 
 
 def echo(listener: socket.socket, count: int) -> None:
@@ -72,3 +68,70 @@ def test_a_target_that_is_not_there_yet_ends_only_its_own_connection() -> None:
             assert far.recv(1) == b"x"
             far.close()
     link.close()
+
+
+@contextmanager
+def emulated(link: LinkProfile, port: int) -> Iterator[EmulatedLink]:
+    found = EmulatedLink(link, "127.0.0.1", port)
+    thread = threading.Thread(target=found.serve, daemon=True)
+    thread.start()
+    yield found
+    found.close()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+
+
+def test_a_link_changes_stalls_and_breaks_as_it_is_told() -> None:
+    fast = msgspec.structs.replace(LINK, uplink_mbps=1000, downlink_mbps=1000, rtt_ms=0, overhead_ms=0)
+    with socket.create_server(("127.0.0.1", 0)) as target, emulated(fast, target.getsockname()[1]) as link:
+        near = socket.create_connection(("127.0.0.1", link.port), timeout=5)
+        far, _ = target.accept()
+        far.settimeout(5)
+        near.sendall(b"a")
+        assert far.recv(1) == b"a"
+
+        link.order(Order(state="stalled"))
+        time.sleep(0.05)
+        near.sendall(b"b")
+        far.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            far.recv(1)
+        link.order(Order(state="up"))
+        far.settimeout(5)
+        assert far.recv(1) == b"b"  # late, not lost
+
+        link.order(Order(link=LINK))
+        time.sleep(0.05)
+        start = time.monotonic()
+        near.sendall(b"c")
+        assert far.recv(1) == b"c"
+        assert time.monotonic() - start >= 0.021
+
+        link.order(Order(reply_bytes=3))
+        time.sleep(0.05)
+        far.sendall(b"12345")
+        assert near.recv(10) == b"123"
+        assert near.recv(10) == b""
+
+        near = socket.create_connection(("127.0.0.1", link.port), timeout=5)
+        far, _ = target.accept()
+        link.order(Order(state="cut"))
+        assert near.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", link.port), timeout=5) as refused:
+            assert refused.recv(1) == b""
+
+
+def test_both_ways_go_on_until_each_has_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as target, emulated(LINK, target.getsockname()[1]) as link:
+        near = socket.create_connection(("127.0.0.1", link.port), timeout=5)
+        far, _ = target.accept()
+        near.sendall(b"question")
+        near.shutdown(socket.SHUT_WR)
+        assert far.recv(100) == b"question"
+        assert far.recv(100) == b""
+        far.sendall(b"answer" * 50_000)
+        far.close()
+        got = b""
+        while part := near.recv(65536):
+            got += part
+        assert got == b"answer" * 50_000
