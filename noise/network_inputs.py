@@ -41,10 +41,10 @@ class NetworkInput(msgspec.Struct, frozen=True, kw_only=True):
 def inputs_of(network: "TracedNetwork") -> tuple[NetworkInput, ...]:
     """A network's inputs in the graph's order."""
     return tuple(
-        NetworkInput(name=name, node=node.id, dtype=_dtype(example), shape=tuple(example.shape[1:]), **_range(example))
-        for name, node, example in zip(
-            network.input_names, network.graph.inputs, network.example, strict=True
+        NetworkInput(
+            name=name, node=node.id, dtype=_dtype(example), shape=tuple(example.shape[1:]), **_range(example)
         )
+        for name, node, example in zip(network.input_names, network.graph.inputs, network.example, strict=True)
     )
 
 
@@ -83,9 +83,7 @@ def in_order(takes: Sequence[NetworkInput], inputs: Any, *, origin: str) -> tupl
     known = {one.node: one.name for one in takes}
     named = {str(name if name in names else known.get(name, name)): one for name, one in inputs.items()}
     if unknown := [name for name in named if name not in names]:
-        raise DataError(
-            f"{origin}: {', '.join(unknown)} among the inputs, {wanted}; give arrays by just these names"
-        )
+        raise DataError(f"{origin}: {', '.join(unknown)} among the inputs, {wanted}; give arrays by just these names")
     if missing := [name for name in names if name not in named]:
         raise DataError(f"{origin}: no {', '.join(missing)} among the inputs, {wanted}; give arrays by these names")
     return tuple(named[name] for name in names)

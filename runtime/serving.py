@@ -16,15 +16,24 @@ from torch import fx
 from noise.cut_network import CutNetwork
 from planner.plan import Plan
 from profiles import halves
-from profiles.engine import Engine, OnnxEngine, TorchEngine, torch_device
-from profiles.errors import PlanError
+from profiles.engine import Engine, OnnxEngine, TorchEngine, set_threads, torch_device
 from profiles.graph import Node
 from profiles.onnx_export import to_onnx
 from runtime.cloud import ServedModel
 from runtime.contract import TensorContract
-from runtime.sides import Agreement, CloudSide, EdgeSide
+from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name
 
 Array = NDArray[Any]
+
+
+def planned_edge(plan: Plan) -> tuple[CutNetwork, EdgeSide]:
+    """The plan's network, cut, and its edge side in the plan's engine and threads, ready to run here.
+
+    Raises NoiseError, ProfileError, ModelError as `CutNetwork.of`, `torch_device` and `to_onnx`.
+    """
+    set_threads(plan.edge.threads)
+    cut = CutNetwork.of(plan, device=planned_device(plan.edge.engine))
+    return cut, edge_side(plan, cut)
 
 
 def agreement_of(plan: Plan, cut: CutNetwork) -> Agreement:
@@ -82,13 +91,10 @@ def planned_device(engine: str) -> str:
     return "cpu" if engine == OnnxEngine.name else torch_device(engine)
 
 
-def cloud_only_name(model: str) -> str:
-    """The name under which the whole network is served for comparison."""
-    return f"{model}-cloud-only"
-
-
 def served_models(plan: Plan, *, with_reference: bool, threads: int | None = None) -> dict[str, ServedModel]:
-    """The cloud half by its name, and the whole network where a reference is wanted, in the engine of the plan's cloud.
+    """The cloud half by its name, and on request the whole network, in the engine of the plan's cloud.
+
+    threads: of ONNX Runtime, None for as planned; torch's are the process's.
 
     Raises NoiseError where the plan has no cut or its model is not the one that was planned.
     """
@@ -143,9 +149,3 @@ class _Decoding:
             for value, dtype in zip(inputs, self._dtypes, strict=True)
         ]
         return self._inner.run(decoded)
-
-
-def require_cut(plan: Plan) -> None:
-    """Raises PlanError for a plan that is a reference, not a cut."""
-    if plan.cut.name in ("edge-only", "cloud-only"):
-        raise PlanError(f"the plan is {plan.cut.name}: there are no two halves to run; make one with `plan cut`")

@@ -5,7 +5,7 @@ A side is made from a plan and its model (`serving`), or from a folder that `pla
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from planner.plan import Plan, Wire
 from profiles import codec
 from profiles.artifact import Count
 from profiles.engine import Engine
-from profiles.errors import ArtifactError
+from profiles.errors import ArtifactError, PlanError
 from profiles.graph import LayerGraph, Node
 from runtime.client import CloudClient
 from runtime.contract import TensorContract
@@ -53,7 +53,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     those that the cloud computes. any_rows: whether the halves run any number of rows; else `batch`, no other.
     """
 
-    batch: Count
+    batch: Annotated[int, msgspec.Meta(ge=1)]
     any_rows: bool
     wire: Wire
     crossing: tuple[HalfTensor, ...]
@@ -158,3 +158,14 @@ class CloudSide:
 
         dtypes = tuple(one.dtype for one in self.agreed.crossing)
         return ServedModel(self.name, self.engine, self.agreed.sent, self.agreed.replies, dtypes)
+
+
+def cloud_only_name(model: str) -> str:
+    """The name under which the whole network is served for comparison."""
+    return f"{model}-cloud-only"
+
+
+def require_cut(plan: Plan) -> None:
+    """Raises PlanError for a plan that is a reference, not a cut."""
+    if plan.cut.name in ("edge-only", "cloud-only"):
+        raise PlanError(f"the plan is {plan.cut.name}: there are no two halves to run; make one with `plan cut`")
