@@ -18,7 +18,7 @@ from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, ro
 from noise.collection import Accuracy
 from noise.datasets.records import Split
 from noise.mechanism import Mechanism
-from noise.network_inputs import fitted
+from noise.network_inputs import NetworkInput, fitted, inputs_of
 from noise.randomness import Randomness
 from noise.side_by_side import side_by_side
 from planner.legality import CutRules
@@ -140,9 +140,14 @@ class CutNetwork:
         """The number of rows that one call of a half takes; None: any."""
         return None if self.halves.any_rows else self.network.batch
 
+    @cached_property
+    def inputs(self) -> tuple[NetworkInput, ...]:
+        """What the network takes, in the graph's order."""
+        return inputs_of(self.network)
+
     def fitting(self, inputs: Any, *, origin: str) -> tuple[Array, ...]:
         """As `network_inputs.fitted`: an array [n, ...] for each input of the network."""
-        return fitted(self.network, inputs, origin=origin)
+        return fitted(self.inputs, inputs, origin=origin)
 
     @property
     def elements(self) -> int:

@@ -136,7 +136,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -163,7 +163,7 @@ def _unwritable(path: Path, error: OSError) -> ArtifactError:
     return ArtifactError(f"{path}: cannot be written ({reason}); choose another place")
 
 
-def _umask() -> int:
+def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,12 +1,13 @@
 """Runs a network or a half: arrays in, arrays out. The seam behind which torch stands."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from profiles.errors import ProfileError
+from profiles.errors import ModelError, ProfileError
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -52,6 +53,57 @@ class TorchEngine:
             if self._device != "cpu":
                 inputs = [value.to(self._device) for value in inputs]
             return [value.cpu().contiguous() for value in self._module(*inputs)]
+
+
+class OnnxEngine:
+    """A half as an ONNX file in ONNX Runtime, on the CPU. Imports no torch.
+
+    Inputs and outputs are in the file's order. Raises ProfileError where ONNX Runtime is missing, ModelError where it
+    does not take the file.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, model: bytes | Path, *, threads: int | None = None) -> None:
+        runtime = onnx_runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 4  # what goes wrong is raised, and said once
+        # Between two inferences lies a network: waiting threads must leave the core to the noise and the socket.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        given = str(model) if isinstance(model, Path) else model
+        try:
+            self._session = runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
+            origin = model if isinstance(model, Path) else "the ONNX model"
+            raise ModelError(
+                f"{origin}: ONNX Runtime {runtime.__version__} does not take it ({_first(error)})"
+            ) from error
+        self.inputs = tuple(one.name for one in self._session.get_inputs())
+        self.outputs = tuple(one.name for one in self._session.get_outputs())
+        self._run = self._session.run
+        self._wanted = list(self.outputs)
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        return self._run(self._wanted, dict(zip(self.inputs, inputs, strict=True)))  # type: ignore[no-any-return]
+
+
+def onnx_runtime() -> Any:
+    """The module `onnxruntime`, quiet. Raises ProfileError where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ProfileError(
+            "engine onnxruntime is not installed here; pip install 'shredder-plan[edge]', or use --engine torch"
+        ) from None
+    return onnxruntime
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__
 
 
 class EagerEngine:

@@ -13,6 +13,7 @@ import noise.commands
 import planner.commands
 import profiles.commands
 import runtime.commands
+import runtime.deploy_commands
 from profiles.errors import PlanError
 from profiles.terminal import documents_alone
 
@@ -49,7 +50,7 @@ def _root(
     pass
 
 
-for _room in (profiles.commands, planner.commands, noise.commands, runtime.commands):
+for _room in (profiles.commands, planner.commands, noise.commands, runtime.commands, runtime.deploy_commands):
     _room.register(app)
 
 

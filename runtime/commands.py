@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    plan: Annotated[Path, typer.Argument(help="The plan whose cloud half is served.")],
+    plan: Annotated[Path, typer.Argument(help="The plan whose cloud half is served, or its folder cloud/.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: as profiled).")] = None,
@@ -46,18 +46,12 @@ def serve(
 
     import msgspec
 
-    from planner import plan as plans
-    from profiles.engine import set_threads, torch_device
     from runtime.cloud import CloudApp, Server, listen
-    from runtime.serving import require_cut, served_models
+    from runtime.opening import to_serve
 
     terminal = Terminal(json=json)
-    planned = plans.read(plan)
-    require_cut(planned)
     with listen(host, port) as bound:
-        set_threads(threads or planned.cloud.threads)
-        device = torch_device(planned.cloud.engine)
-        models = served_models(planned, with_reference=with_reference, device=device)
+        models = to_serve(plan, with_reference=with_reference, threads=threads)
         server = Server(CloudApp(models, metadata.version("shredder-plan")))
         address, number = bound.getsockname()[:2]
         url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
@@ -82,8 +76,11 @@ def _end_with_stdin(server: object) -> None:
 
 
 def run(
-    plan: Annotated[Path, typer.Argument(help="The plan to run.")],
-    noise: Annotated[Path, typer.Option(help="Noise learned for the plan: nothing is sent without.")],
+    plan: Annotated[Path, typer.Argument(help="The plan to run, or its folder edge/.")],
+    noise: Annotated[
+        Path | None,
+        typer.Option(help="Noise learned for the plan: nothing is sent without (default: the folder's own)."),
+    ] = None,
     server: Annotated[str | None, typer.Option(help="URL of the cloud (default: a local process).")] = None,
     data: Annotated[str | None, typer.Option(help="Test data (default: what the noise was learned on).")] = None,
     samples: Annotated[
@@ -119,12 +116,11 @@ def run(
     from noise import collection
     from noise.datasets import catalog
     from noise.keyed import DrawKey, device_secret
-    from planner import plan as plans
     from profiles import artifact
     from profiles import link as links
     from profiles.errors import PlanError
     from runtime import own, report, trial
-    from runtime.serving import require_cut
+    from runtime.opening import noise_for, to_run
 
     if (input is None) != (output is None):
         raise PlanError("plan run: --input and --output go together; give both or neither")
@@ -132,10 +128,10 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
+    noise = noise_for(plan, noise)
     artifact.require_writable(out, output, beside=[plan, noise, input])
     terminal = Terminal(json=json)
-    planned = plans.read(plan)
-    require_cut(planned)
+    planned, side = to_run(plan, server=server)
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
     key = None
@@ -144,16 +140,19 @@ def run(
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
-        answered = own.run(planned, learned, input, output, server=server, link=way, key=key)
+        answered = own.run(planned, learned, input, output, side=side, server=server, link=way, key=key)
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return
+    if side is not None and side.engine.name != planned.edge.engine:
+        terminal.say(f"the edge half runs in {side.engine.name}; its predicted time is of {planned.edge.engine}")
     with terminal.progress("running") as advance:
         record = trial.run(
             planned,
             learned,
             facts,
             catalog.load_dataset(data or facts.data),
+            side=side,
             server=server,
             link=emulated,
             emulate=not no_emulation,

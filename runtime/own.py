@@ -1,5 +1,6 @@
 """The user's own inputs, from a file to a file."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -8,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.cut_network import CutNetwork
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
-from noise.network_inputs import in_order
+from noise.network_inputs import NetworkInput, in_order
 from planner.plan import Plan
 from profiles import artifact
-from profiles.engine import batches, set_threads, torch_device
+from profiles.engine import batches
 from profiles.errors import DataError
 from profiles.link import LinkProfile
-from profiles.trace import TracedNetwork
 from runtime.local import local_cloud
-from runtime.trial import BATCH, connect, edge_half
+from runtime.sides import EdgeSide
+from runtime.trial import BATCH, connect
 
 Array = NDArray[Any]
 
@@ -30,6 +30,7 @@ def run(
     source: Path,
     target: Path,
     *,
+    side: EdgeSide | None = None,
     server: str | None,
     link: LinkProfile | None,
     key: DrawKey | None = None,
@@ -37,18 +38,20 @@ def run(
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
-
+    side: the edge's, of a split folder; without it the plan's model is loaded.
     link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
-    set_threads(plan.edge.threads)
-    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
-    inputs = _load(source, cut.network)
+    if side is None:
+        from runtime.serving import planned_edge  # needs torch and the model
+
+        _, side = planned_edge(plan)
+    inputs = _load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        client = stack.enter_context(connect(url, plan, cut))
-        edge = stack.enter_context(edge_half(cut, noise, client, key=key))
-        parts = batches(inputs, rows=cut.rows, most=BATCH)
+        client = stack.enter_context(connect(url, plan, side))
+        edge = stack.enter_context(side.half(noise, client, key=key))
+        parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
     stream = BytesIO()
     np.save(stream, np.concatenate(answers), allow_pickle=False)
@@ -56,16 +59,16 @@ def run(
     return len(inputs[0])
 
 
-def _load(path: Path, network: TracedNetwork) -> tuple[Array, ...]:
+def _load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:
     """An array for each input, in the graph's order."""
     found = _arrays(path)
-    columns = in_order(network, found, origin=str(path))
-    for name, one, example in zip(network.input_names, columns, network.example, strict=True):
-        origin = f"{path}: {name}" if isinstance(found, dict) else str(path)
-        _require_fit(one, tuple(example.shape[1:]), str(example.dtype).removeprefix("torch."), origin=origin)
+    columns = in_order(takes, found, origin=str(path))
+    for one, values in zip(takes, columns, strict=True):
+        origin = f"{path}: {one.name}" if isinstance(found, dict) else str(path)
+        _require_fit(values, one.shape, one.dtype, origin=origin)
     counts = [len(one) for one in columns]
     if len(set(counts)) > 1:
-        each = ", ".join(f"{count} of {name}" for name, count in zip(network.input_names, counts, strict=True))
+        each = ", ".join(f"{count} of {one.name}" for count, one in zip(counts, takes, strict=True))
         raise DataError(f"{path}: {each}, expected as many of each")
     return columns
 

@@ -45,6 +45,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     cloud_only_ms: measured on the same link, or modelled for the plan's where the server is another's, to whom the
     input is never sent. speedup_vs_cloud_only: None there, since a modelled link is not the one that was measured.
     draw: whether each inference drew its noise anew, or the input decided it.
+    engine: what ran the edge half. cloud_engine: the cloud half, as the server says.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
     """
 
@@ -73,3 +74,4 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     errors: Count
     retries: Count
     draw: Literal["fresh", "keyed"] = "fresh"
+    cloud_engine: str | None = None

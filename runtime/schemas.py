@@ -11,9 +11,18 @@ from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
 from profiles.predictor import Predictor
+from runtime.folders import HalfFacts
 from runtime.record import RunRecord
 
-RECORDS: tuple[type[msgspec.Struct], ...] = (DeviceProfile, LinkProfile, Predictor, Plan, NoiseFacts, RunRecord)
+RECORDS: tuple[type[msgspec.Struct], ...] = (
+    DeviceProfile,
+    LinkProfile,
+    Predictor,
+    Plan,
+    NoiseFacts,
+    HalfFacts,
+    RunRecord,
+)
 
 
 def file_name(record: type[msgspec.Struct]) -> str:

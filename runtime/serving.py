@@ -1,66 +1,134 @@
-"""Plan → what the cloud serves: the cloud half, and on request the whole network for comparison.
+"""A plan and its model → the two sides, and what the cloud serves. Needs torch; a folder's halves do not (`folders`).
 
-The whole network takes the input as a real client would send it (8-bit pixels); it is served only beside a local
-cloud, to time cloud-only under the same link, and it is timed with random pixels.
+On request the cloud serves the whole network too, for comparison. That takes the input as a real client would send it
+(8-bit pixels); it is served only beside a local cloud, to time cloud-only under the same link, and it is timed with
+random pixels.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import fx
 
 from noise.cut_network import CutNetwork
 from planner.plan import Plan
-from profiles import codec, halves
-from profiles.engine import Engine, TorchEngine
-from profiles.errors import PlanError
+from profiles import halves
+from profiles.engine import Engine, OnnxEngine, TorchEngine, set_threads, torch_device
 from profiles.graph import Node
+from profiles.onnx_export import to_onnx
 from runtime.cloud import ServedModel
 from runtime.contract import TensorContract
+from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name
 
 Array = NDArray[Any]
 
 
-def cloud_only_name(model: str) -> str:
-    """The name under which the whole network is served for comparison."""
-    return f"{model}-cloud-only"
+def planned_edge(plan: Plan) -> tuple[CutNetwork, EdgeSide]:
+    """The plan's network, cut, and its edge side in the plan's engine and threads, ready to run here.
 
-
-def served_models(plan: Plan, *, with_reference: bool, device: str = "cpu") -> dict[str, ServedModel]:
-    """The cloud half by its name, and the whole network where a reference is wanted. device: where they run.
-
-    Raises NoiseError where the plan has no cut or its model is not the one that was planned.
+    Raises NoiseError, ProfileError, ModelError as `CutNetwork.of`, `torch_device` and `to_onnx`.
     """
-    cut = CutNetwork.of(plan)
-    engine = TorchEngine(cut.cloud, device=device)
-    dtypes = tuple(cut.network.graph.by_id[name].dtype for name in cut.halves.crossing)
-    served = [ServedModel(plan.model.name, engine, crossing_of(cut), outputs_of(cut), dtypes)]
-    if with_reference:
-        free = cut.network.dynamic_batch
-        inputs = tuple(
-            TensorContract.of(node, any_rows=free, dtype=encoded_dtype(node)) for node in cut.network.graph.inputs
-        )
-        outputs = tuple(TensorContract.of(node, any_rows=free) for node in cut.network.graph.outputs)
-        whole = TorchEngine(halves.whole(cut.network), device=device)
-        decoding = _Decoding(whole, [node.dtype for node in cut.network.graph.inputs])
-        served.append(ServedModel(cloud_only_name(plan.model.name), decoding, inputs, outputs))
-    return {one.name: one for one in served}
+    set_threads(plan.edge.threads)
+    cut = CutNetwork.of(plan, device=planned_device(plan.edge.engine))
+    return cut, edge_side(plan, cut)
 
 
-def crossing_of(cut: CutNetwork) -> tuple[TensorContract, ...]:
-    """What crosses, as it crosses."""
-    nodes = [cut.network.graph.by_id[name] for name in cut.halves.crossing]
-    return tuple(
-        TensorContract.of(node, any_rows=cut.halves.any_rows, dtype=codec.wire_dtype(node.dtype, cut.wire))
-        for node in nodes
+def agreement_of(plan: Plan, cut: CutNetwork) -> Agreement:
+    """What the two halves of a plan's network agree on."""
+    return Agreement.of(cut.network.graph, plan, any_rows=cut.halves.any_rows, beside=cut.beside)
+
+
+def edge_side(plan: Plan, cut: CutNetwork) -> EdgeSide:
+    """The edge half in the plan's engine. Raises ModelError where it has no form as ONNX, as `to_onnx`."""
+    if plan.edge.engine == OnnxEngine.name:
+        engine: Engine = OnnxEngine(edge_onnx(plan, cut), threads=plan.edge.threads)
+    else:
+        engine = cut.edge
+    example = tuple(one.numpy() for one in cut.network.example)
+    return EdgeSide(agreement_of(plan, cut), engine, cut.inputs, example)
+
+
+def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int | None = None) -> CloudSide:
+    """The cloud half in the plan's engine. device: of torch. threads: of ONNX Runtime (None: as profiled)."""
+    if plan.cloud.engine == OnnxEngine.name:
+        engine: Engine = OnnxEngine(cloud_onnx(plan, cut), threads=threads or plan.cloud.threads)
+    else:
+        engine = TorchEngine(cut.cloud, device=device)
+    return CloudSide(agreement_of(plan, cut), engine, plan.model.name)
+
+
+def edge_onnx(plan: Plan, cut: CutNetwork) -> bytes:
+    """The edge half as an ONNX file, its tensors by their node ids."""
+    agreed = agreement_of(plan, cut)
+    return to_onnx(
+        cut.halves.edge,
+        cut.network.example,
+        any_rows=agreed.any_rows,
+        inputs=[one.node for one in cut.inputs],
+        outputs=agreed.from_edge,
     )
 
 
-def outputs_of(cut: CutNetwork) -> tuple[TensorContract, ...]:
-    """What the cloud half answers with."""
-    nodes = cut.network.graph.by_id
-    return tuple(TensorContract.of(nodes[name], any_rows=cut.halves.any_rows) for name in cut.halves.on_cloud)
+def cloud_onnx(plan: Plan, cut: CutNetwork) -> bytes:
+    """The cloud half as an ONNX file, its tensors by their node ids."""
+    agreed = agreement_of(plan, cut)
+    with torch.inference_mode():
+        crossing = [one.clone() for one in cut.edge.compute(cut.network.example)[: len(agreed.crossing)]]
+    return to_onnx(
+        cut.halves.cloud,
+        crossing,
+        any_rows=agreed.any_rows,
+        inputs=[one.node for one in agreed.crossing],
+        outputs=agreed.on_cloud,
+    )
+
+
+def planned_device(engine: str) -> str:
+    """torch's device for an engine of a plan. Raises ProfileError as `torch_device`."""
+    return "cpu" if engine == OnnxEngine.name else torch_device(engine)
+
+
+def served_models(plan: Plan, *, with_reference: bool, threads: int | None = None) -> dict[str, ServedModel]:
+    """The cloud half by its name, and on request the whole network, in the engine of the plan's cloud.
+
+    threads: of ONNX Runtime, None for as planned; torch's are the process's.
+
+    Raises NoiseError where the plan has no cut or its model is not the one that was planned.
+    """
+    device = planned_device(plan.cloud.engine)
+    cut = CutNetwork.of(plan)
+    served = [cloud_side(plan, cut, device=device, threads=threads).served()]
+    if with_reference:
+        served.append(_reference(plan, cut, device=device, threads=threads))
+    return {one.name: one for one in served}
+
+
+def _reference(plan: Plan, cut: CutNetwork, *, device: str, threads: int | None) -> ServedModel:
+    graph, free = cut.network.graph, cut.network.dynamic_batch
+    inputs = tuple(TensorContract.of(node, any_rows=free, dtype=encoded_dtype(node)) for node in graph.inputs)
+    outputs = tuple(TensorContract.of(node, any_rows=free) for node in graph.outputs)
+    module = halves.whole(cut.network)
+    if plan.cloud.engine == OnnxEngine.name:
+        whole: Engine = _whole_onnx(module, cut, threads=threads or plan.cloud.threads)
+    else:
+        whole = TorchEngine(module, device=device)
+    decoding = _Decoding(whole, [node.dtype for node in graph.inputs])
+    return ServedModel(cloud_only_name(plan.model.name), decoding, inputs, outputs)
+
+
+def _whole_onnx(module: fx.GraphModule, cut: CutNetwork, *, threads: int | None) -> Engine:
+    graph = cut.network.graph
+    data = to_onnx(
+        module,
+        cut.network.example,
+        any_rows=cut.network.dynamic_batch,
+        inputs=[node.id for node in graph.inputs],
+        outputs=[node.id for node in graph.outputs],
+    )
+    return OnnxEngine(data, threads=threads)
 
 
 def encoded_dtype(node: Node) -> str:
@@ -81,9 +149,3 @@ class _Decoding:
             for value, dtype in zip(inputs, self._dtypes, strict=True)
         ]
         return self._inner.run(decoded)
-
-
-def require_cut(plan: Plan) -> None:
-    """Raises PlanError for a plan that is a reference, not a cut."""
-    if plan.cut.name in ("edge-only", "cloud-only"):
-        raise PlanError(f"the plan is {plan.cut.name}: there are no two halves to run; make one with `plan cut`")

@@ -19,7 +19,7 @@ from planner.plan import Plan
 from profiles.errors import PeerError, UrlError
 from runtime.client import CloudClient
 from runtime.edge import EdgeHalf
-from runtime.serving import outputs_of, served_models
+from runtime.serving import agreement_of, served_models
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def edge_half(url: str, plan: Plan, learned: Learned, **options: Any) -> Iterato
     cut = CutNetwork.of(plan)
     with CloudClient(url, plan.model.name, timeout_s=5) as client:
         client.binary = True  # not asked for, so that what is captured are inferences alone
-        options |= {"crossing": cut.halves.crossing, "replies": outputs_of(cut)}
+        options |= {"crossing": cut.halves.crossing, "replies": agreement_of(plan, cut).replies}
         with EdgeHalf(cut.edge, learned.noise, client, **options) as edge:
             yield edge
 

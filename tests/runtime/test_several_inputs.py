@@ -26,7 +26,9 @@ from profiles.link import presets
 from profiles.profiling import profile
 from runtime import own, trial
 from runtime.client import CloudClient
-from runtime.serving import cloud_only_name, served_models
+from runtime.serving import edge_side, served_models
+from runtime.sides import cloud_only_name
+from runtime.whole import WholeNetwork
 
 KEY = DrawKey(bytes(32), "file")
 
@@ -72,7 +74,7 @@ def test_no_float_tensor_crosses_clean_and_the_others_as_they_are(
     with serving(*served_models(plan, with_reference=False).values()) as url:
         tap = Tap(url)
         with CloudClient(tap.url, plan.model.name) as client:
-            with trial.edge_half(network, found.noise, client, key=key) as edge:
+            with edge_side(plan, network).half(found.noise, client, key=key) as edge:
                 edge.infer(inputs)
                 edge.infer(inputs)
         tap.close()
@@ -100,10 +102,10 @@ def test_a_test_set_of_several_inputs_runs(encoder: Plan, noise: Learned) -> Non
 
 
 def test_cloud_only_is_timed_with_inputs_that_the_network_takes(encoder: Plan) -> None:
-    network = CutNetwork.of(encoder)
+    whole = WholeNetwork.of(encoder)
     with serving(*served_models(encoder, with_reference=True).values()) as url:
         with CloudClient(url, cloud_only_name(encoder.model.name)) as client:
-            reply = trial._cloud_only(client, network, np.random.default_rng(0)).reply
+            reply = whole.cloud_only(client).infer().reply
     assert np.isfinite(reply.tensors["output"]).all()  # a mask of nothing but zeros would give NaN
 
 

@@ -1,0 +1,51 @@
+"""What the user names, a plan's file or a folder of one half, → what is served or run. A folder needs no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner import plan as plans
+from planner.plan import Plan
+from profiles.errors import ArtifactError, PlanError
+from runtime.folders import NOISE, cloud_side, edge_side
+from runtime.sides import EdgeSide, require_cut
+
+if TYPE_CHECKING:
+    from runtime.cloud import ServedModel
+
+
+def to_serve(path: Path, *, with_reference: bool, threads: int | None) -> "dict[str, ServedModel]":
+    """Served models by name. threads: None for as planned. Raises what reading the one or the other raises."""
+    if path.is_dir():
+        if with_reference:
+            raise PlanError(f"{path}: --with-reference needs the whole model; serve the plan's file with it")
+        _, side = cloud_side(path, threads=threads)
+        return {side.name: side.served()}
+    plan = plans.read(path)
+    require_cut(plan)
+    from profiles.engine import set_threads
+    from runtime.serving import served_models
+
+    set_threads(threads or plan.cloud.threads)
+    return served_models(plan, with_reference=with_reference, threads=threads)
+
+
+def to_run(path: Path, *, server: str | None) -> tuple[Plan, EdgeSide | None]:
+    """The plan, and the edge side of a folder (None: it is to be made from the plan's model)."""
+    if path.is_dir():
+        if server is None:
+            raise PlanError(
+                f"{path}: the edge's half alone, with no cloud to start here; say where it is with --server"
+            )
+        return edge_side(path)
+    plan = plans.read(path)
+    require_cut(plan)
+    return plan, None
+
+
+def noise_for(path: Path, given: Path | None) -> Path:
+    """The noise file: as given, else the folder's own. Raises ArtifactError where there is none."""
+    if given is not None:
+        return given
+    if path.is_dir() and (path / NOISE).is_file():
+        return path / NOISE
+    raise ArtifactError(f"{path}: nothing is sent without noise; give --noise FILE, learned with `plan learn`")

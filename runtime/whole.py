@@ -1,0 +1,77 @@
+"""The whole network, where it is at hand: are the halves equal to it, what does it answer, how long is cloud-only?
+
+All but the last is computed in this process, without noise; nothing of it crosses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.cut_network import CutNetwork
+from noise.network_inputs import NetworkInput
+from planner.plan import Plan
+from profiles import halves
+from profiles.engine import EagerEngine, OnnxEngine, batches, run_in_batches
+from profiles.graph import Node
+from runtime.client import CloudClient, Exchange
+from runtime.serving import cloud_side, encoded_dtype, planned_edge
+from runtime.sides import EdgeSide
+
+Array = NDArray[Any]
+
+EQUALITY_ROWS = 256
+
+
+@dataclass(frozen=True)
+class WholeNetwork:
+    """A plan's network, and the edge side made from it."""
+
+    plan: Plan
+    cut: CutNetwork
+    edge: EdgeSide
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Raises what `planned_edge` does."""
+        return cls(plan, *planned_edge(plan))
+
+    def held_against(self, inputs: Sequence[Array]) -> tuple[float, Array]:
+        """Largest difference between the halves, each in its engine, and the user's own module, relative to the
+        largest value; and the module's classes [n].
+
+        Raises EqualityError beyond what one engine, or two, may differ by.
+        """
+        own, cloud = EagerEngine(self.cut.network), cloud_side(self.plan, self.cut, threads=self.plan.edge.threads)
+        agreed, edge = self.edge.agreed, self.edge.engine
+        crossed = OnnxEngine.name in (edge.name, cloud.engine.name)
+        tolerance = halves.CROSS_ENGINE_TOLERANCE if crossed else halves.SAME_ENGINE_TOLERANCE
+        differences = []
+        for size in {1, EQUALITY_ROWS} if agreed.rows is None else {agreed.rows}:
+            first, _ = next(batches(inputs, rows=agreed.rows, most=size))
+            tensors = edge.run(first)
+            split = agreed.joined(tensors, cloud.engine.run(tensors[: len(agreed.crossing)]))
+            differences.append(halves.require_equal(own.run(first), split, tolerance=tolerance))
+        answers = run_in_batches(own, inputs, rows=agreed.rows, most=EQUALITY_ROWS)
+        return max(differences), answers[0].argmax(1)
+
+    def cloud_only(self, client: CloudClient) -> "CloudOnly":
+        return CloudOnly(client, list(zip(self.cut.network.graph.inputs, self.cut.inputs, strict=True)))
+
+
+class CloudOnly:
+    """Cloud-only with random inputs: its time does not depend on them, and no input of the user's crosses."""
+
+    def __init__(self, client: CloudClient, inputs: Sequence[tuple[Node, NetworkInput]]) -> None:
+        self._client, self._inputs, self._random = client, inputs, np.random.default_rng(0)
+
+    def infer(self) -> Exchange:
+        return self._client.infer({node.id: self._made_up(node, takes) for node, takes in self._inputs})
+
+    def _made_up(self, node: Node, takes: NetworkInput) -> Array:
+        """As a client would send it: pixels of 8 bits; else among what the example holds (token ids, masks)."""
+        if encoded_dtype(node) == "uint8" and takes.dtype != "uint8":
+            return self._random.integers(0, 256, size=node.shape, dtype=np.uint8)
+        return takes.made_up(node.shape[0], self._random)
