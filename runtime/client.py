@@ -12,8 +12,9 @@ from urllib.parse import quote, urlsplit
 import httpcore
 from numpy.typing import NDArray
 
-from profiles.errors import PeerError, UrlError
-from runtime import protocol
+from profiles.errors import PeerError
+from runtime import protocol, tls
+from runtime.guard import ClientSecurity, require_address
 from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError
 
 Array = NDArray[Any]
@@ -36,14 +37,32 @@ class Exchange:
 class CloudClient:
     """One kept-alive connection to a server of the Open Inference Protocol."""
 
-    def __init__(self, url: str, model: str, *, timeout_s: float = 30.0, retries: int = 1) -> None:
-        """Raises UrlError where the URL is not http://host:port."""
-        if not _is_address(url):
-            raise UrlError(f"server {url!r}: expected http://host:port, for example http://127.0.0.1:8400")
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        timeout_s: float = 30.0,
+        retries: int = 1,
+        security: ClientSecurity | None = None,
+    ) -> None:
+        """security: how the server is verified, and what it is shown; None: as the system verifies, no token.
+
+        Raises UrlError where the URL is not http://host:port, SecurityError where a token would cross in plain.
+        """
+        require_address(url)
+        security = security or ClientSecurity()
+        security.require_safe(url)
         self._base, self._model = url.rstrip("/"), model
+        self._headers = security.headers
         self._path = f"{self._base}/v2/models/{quote(model, safe='')}"
         self._wire = _CountingBackend()
-        self._pool = httpcore.ConnectionPool(max_connections=1, network_backend=self._wire, retries=0)
+        context = None
+        if urlsplit(url).scheme == "https":
+            context = security.tls or tls.client_context()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, max_connections=1, network_backend=self._wire, retries=0
+        )
         self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
         self._retries = retries
         self.retries_made = 0
@@ -87,26 +106,37 @@ class CloudClient:
         return Exchange(reply, start_ns, end_ns, self._wire.sent - up, self._wire.received - down)
 
     def _call(self, method: str, url: str, message: protocol.Message | None) -> tuple[int, dict[str, str], bytes]:
-        headers = list(message.headers.items()) if message else []
+        headers = [*self._headers.items(), *(message.headers.items() if message else ())]
         content = message.body if message else None
         for attempt in range(self._retries + 1):
             try:
                 with self._pool.stream(
                     method, url, headers=headers, content=content, extensions=self._timeout
                 ) as response:
-                    return response.status, _plain(response.headers), self._read(response)
+                    answer = response.status, _plain(response.headers), self._read(response)
+                if answer[0] == 401:
+                    raise PeerError(f"{self._base} {self._token_objection()}")
+                return answer
             except httpcore.TimeoutException as error:
                 raise PeerError(f"{self._base} did not answer in time ({type(error).__name__})") from error
             except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+                if (objection := tls.objection(error)) is not None:
+                    raise PeerError(f"{self._base} {objection}") from error
                 if attempt == self._retries:
                     reason = str(error) or type(error).__name__
                     raise PeerError(
-                        f"{self._base} cannot be reached ({reason}); is `plan serve` running there?"
+                        f"{self._base} cannot be reached ({reason}); is `plan serve` running there, "
+                        f"with{'' if self._base.startswith('https') else 'out'} TLS?"
                     ) from error
                 self.retries_made += 1
             except httpcore.ProtocolError as error:
                 raise PeerError(f"{self._base} does not speak HTTP as expected ({error})") from error
         raise AssertionError("unreachable")
+
+    def _token_objection(self) -> str:
+        if "Authorization" in self._headers:
+            return "does not accept this token; give a file whose first token is one of its own as --token-file"
+        return "asks for a token; give a file with one of its own as --token-file"
 
     def _read(self, response: httpcore.Response) -> bytes:
         parts, total = [], 0
@@ -128,16 +158,6 @@ class CloudClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _is_address(url: str) -> bool:
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        return False
 
 
 def _plain(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from profiles.engine import batches, set_threads, torch_device
 from profiles.errors import DataError
 from profiles.link import LinkProfile
 from profiles.trace import TracedNetwork
+from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.trial import BATCH, connect, edge_half
 
@@ -32,13 +33,15 @@ def run(
     *,
     server: str | None,
     link: LinkProfile | None,
+    security: ClientSecurity | None = None,
     key: DrawKey | None = None,
 ) -> int:
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
 
-    link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
+    link: emulated in front of a local cloud, None for plain loopback. security: TLS and token for the server. key: draws
+    are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     set_threads(plan.edge.threads)
@@ -46,7 +49,7 @@ def run(
     inputs = _load(source, cut.network)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        client = stack.enter_context(connect(url, plan, cut))
+        client = stack.enter_context(connect(url, plan, cut, security))
         edge = stack.enter_context(edge_half(cut, noise, client, key=key))
         parts = batches(inputs, rows=cut.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]

@@ -29,6 +29,7 @@ from profiles.graph import Node
 from profiles.link import LinkProfile
 from runtime.client import CloudClient, Exchange
 from runtime.edge import EdgeHalf, Inference
+from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import PredictedParts, RunRecord
@@ -55,6 +56,7 @@ def run(
     data: Dataset,
     *,
     server: str | None = None,
+    security: ClientSecurity | None = None,
     link: LinkProfile | None = None,
     emulate: bool = True,
     key: DrawKey | None = None,
@@ -63,7 +65,7 @@ def run(
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
 
-    server: URL of a cloud that runs; without one a local process is started. link: emulate this one instead of the
+    server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it. link: emulate this one instead of the
     plan's. key: draws are keyed by it and the input, else fresh. samples: single inferences that are timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
@@ -77,7 +79,7 @@ def run(
         url = server
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
-        client = stack.enter_context(connect(url, plan, cut))
+        client = stack.enter_context(connect(url, plan, cut, security))
         edge = stack.enter_context(edge_half(cut, noise, client, key=key, timing=True))
         reference = None
         if server is None:
@@ -105,10 +107,10 @@ def run(
     )
 
 
-def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
+def connect(url: str, plan: Plan, cut: CutNetwork, security: ClientSecurity | None = None) -> CloudClient:
     """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
     sent = {one.facts().described() for one in crossing_of(cut)}
-    client = CloudClient(url, plan.model.name)
+    client = CloudClient(url, plan.model.name, security=security)
     try:
         served = {one.described() for one in client.metadata().inputs}
         if served != sent:
