@@ -12,6 +12,7 @@
     ├── EqualityError            the two halves do not compute what the whole does
     ├── UrlError             an address that is none
     ├── ListenError              the server cannot listen there
+    ├── SecurityError            a token, certificate or key that cannot be used, or a connection that needs one
     ├── InfeasibleError          exit 3: nothing meets what was asked
     └── PeerError                exit 4: a peer or a link failed
 
@@ -66,6 +67,10 @@ class UrlError(PlanError):
 
 
 class ListenError(PlanError):
+    pass
+
+
+class SecurityError(PlanError):
     pass
 
 

@@ -66,6 +66,10 @@ class Terminal:
         """A line for people."""
         self._console(stderr=self.json).print(line, markup=False, soft_wrap=True)
 
+    def warn(self, line: str) -> None:
+        """A line that must be seen: on standard error, whatever standard output is for."""
+        self._console(stderr=True).print(line, style="bold yellow", markup=False, soft_wrap=True)
+
     def document(self, data: bytes) -> None:
         """The JSON document, where asked for."""
         if self.json:

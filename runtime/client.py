@@ -1,7 +1,6 @@
 """The client's side of the wire: one connection to a server of the Open Inference Protocol. No torch here."""
 
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from numpy.typing import NDArray
 
-from profiles.errors import PeerError, UrlError
-from runtime import protocol
+from profiles.errors import PeerError
+from runtime import protocol, tls
 from runtime.connection import (
     Connection,
     ConnectionFailed,
@@ -24,7 +23,7 @@ from runtime.connection import (
     Response,
     Unreachable,
 )
-from runtime.guard import ClientSecurity
+from runtime.guard import ClientSecurity, require_address
 from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata
 
 Array = NDArray[Any]
@@ -64,19 +63,25 @@ class CloudClient:
     ) -> None:
         """timeout_s: from the first byte sent to the last one received, with all that is sent again.
 
-        Raises UrlError where the URL is not http://host:port or https://host:port.
+        security: how the server is verified, and what it is shown; None: as the system verifies, no token.
+
+        Raises UrlError where the URL is not http://host:port or https://host:port, SecurityError where a token would
+        cross in plain.
         """
-        host, port, secured = _address(url)
+        require_address(url)
         security = security or ClientSecurity()
+        security.require_safe(url)
+        host, port, secured = _address(url)
         self.url, self._model = url.rstrip("/"), model
         base = urlsplit(self.url).path
         self._path = f"{base}/v2/models/{quote(model, safe='')}"
         self._base = base
-        tls = (security.tls or ssl.create_default_context()) if secured else None
-        self._connection = Connection(host, port, tls=tls)
-        token = f"Authorization: Bearer {security.token}\r\n" if security.token else ""
+        context = (security.tls or tls.client_context()) if secured else None
+        self._connection = Connection(host, port, tls=context)
         name = f"[{host}]" if ":" in host else host
-        self._fixed = f"Host: {name}:{port}\r\n{token}"
+        fixed = {"Host": f"{name}:{port}", **security.headers}
+        self._fixed = "".join(f"{key}: {value}\r\n" for key, value in fixed.items())
+        self._token = security.token is not None
         self._timeout_s, self._retries = timeout_s, retries
         self._ids, self._prefix = count(), secrets.token_hex(3)
         self.retries_made = 0
@@ -100,7 +105,7 @@ class CloudClient:
     def server(self) -> ServerMetadata:
         """What the server says of itself; nothing where it says nothing. Raises PeerError: no answer."""
         response, _ = self._call("GET", f"{self._base}/v2")
-        if response.status in (401, 403):
+        if response.status == 401:
             raise self._refusal("refused to talk", response)
         return protocol.decode_server(response.body)
 
@@ -146,10 +151,14 @@ class CloudClient:
         return Exchange(reply, start_ns, sent_ns, end_ns, up, down, self.retries_made - before)
 
     def _refusal(self, what: str, response: Response) -> PeerError:
-        said = protocol.decode_error(response.body)
         if response.status == 401:
-            return PeerError(f"{self.url} wants a token, or another one ({said}); give the server's --token-file")
-        return PeerError(f"{self.url} {what} (status {response.status}): {said}")
+            return PeerError(f"{self.url} {self._token_objection()}")
+        return PeerError(f"{self.url} {what} (status {response.status}): {protocol.decode_error(response.body)}")
+
+    def _token_objection(self) -> str:
+        if self._token:
+            return "does not accept this token; give a file whose first token is one of its own as --token-file"
+        return "asks for a token; give a file with one of its own as --token-file"
 
     def _call(
         self,
@@ -199,12 +208,11 @@ class CloudClient:
             case DeadlinePassed():
                 return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
             case Distrusted():
-                return PeerError(
-                    f"{self.url}: TLS failed ({error}); check --ca, the certificates and the host's name"
-                )
+                return PeerError(f"{self.url} {tls.objection(error) or f'broke off TLS ({error})'}")
             case NotHttp():
                 return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
-        return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there?")
+        way = "with" if self.url.startswith("https") else "without"
+        return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there, {way} TLS?")
 
     def close(self) -> None:
         self._connection.close()
@@ -225,17 +233,7 @@ def _asked_to_wait(response: Response) -> float | None:
 
 
 def _address(url: str) -> tuple[str, int, bool]:
-    """Host, port, and whether TLS is meant. Raises UrlError."""
-    wrong = UrlError(f"server {url!r}: expected http://host:port or https://host:port, as http://127.0.0.1:8400")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise wrong
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:  # a port that is none
-        raise wrong from error
-    plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
-        raise wrong
+    """Host, port, and whether TLS is meant, of an address that is one."""
+    parts = urlsplit(url)
     secured = parts.scheme == "https"
-    return parts.hostname, port or (443 if secured else 80), secured
+    return parts.hostname or "", parts.port or (443 if secured else 80), secured

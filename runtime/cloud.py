@@ -4,6 +4,7 @@ It runs the unmodified rest of the network and knows nothing of noise. It binds 
 """
 
 import asyncio
+import functools
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,9 @@ from profiles import codec
 from profiles.engine import Engine
 from profiles.errors import ListenError, PlanError
 from runtime import protocol
+from runtime.connections import ConnectionLimits, Doors, GuardedConnection
 from runtime.contract import TensorContract, rows_of
+from runtime.guard import ServerSecurity
 from runtime.protocol import (
     InferReply,
     InferRequest,
@@ -245,11 +248,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn on a socket that is already bound; no lines of its own on the terminal."""
+    """uvicorn on a socket that is already bound; no lines of its own on the terminal.
 
-    def __init__(self, app: CloudApp, *, keep_alive_s: int = 75) -> None:
+    security: who is let in, and TLS; None: everyone, in plain. limits: of connections and of how requests arrive.
+    """
+
+    def __init__(
+        self,
+        app: CloudApp,
+        *,
+        security: ServerSecurity | None = None,
+        limits: ConnectionLimits | None = None,
+        keep_alive_s: int = 75,
+    ) -> None:
+        security = security or ServerSecurity()
+        # Half-sent requests never take all the places that the application has.
+        limits = limits or ConnectionLimits(most_half_sent=max(1, app.limits.most_bodies // 2))
         settings = uvicorn.Config(
-            app.asgi(),
+            security.guarded(app.asgi()),
+            http=functools.partial(GuardedConnection, doors=Doors(limits)),  # type: ignore[arg-type]
+            ws="none",
+            proxy_headers=False,
             log_level="critical",
             access_log=False,
             lifespan="off",
@@ -258,4 +277,6 @@ class Server(uvicorn.Server):
             timeout_keep_alive=keep_alive_s,
             timeout_graceful_shutdown=2,
         )
+        settings.load()
+        settings.ssl = security.tls
         super().__init__(settings)

@@ -13,6 +13,12 @@ from profiles.terminal import Terminal
 PORT = 8400
 
 
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(help="File of bearer tokens, one a line; never on the command line.", show_default=False),
+]
+
+
 class Draw(StrEnum):
     FRESH = "fresh"
     KEYED = "keyed"
@@ -34,27 +40,52 @@ def serve(
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="End when standard input ends: for a parent process.")
     ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve with TLS: this certificate (PEM) ...")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="... and its key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Let in only clients with a certificate of this authority.")
+    ] = None,
+    token_file: TokenFile = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback without TLS or token.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Serve the cloud half over the Open Inference Protocol (v2), until interrupted.
 
     Any client of the protocol can call it. It knows nothing of noise.
 
+    Beyond loopback it wants a certificate and a token.
+
     Example: plan serve plan.json --port 8400
+
+    Example: plan serve plan.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --token-file tokens
     """
     from importlib import metadata
 
     import msgspec
 
+    from runtime import guard
     from runtime.cloud import CloudApp, Server, listen
     from runtime.opening import to_serve
 
     terminal = Terminal(json=json)
+    security = guard.server_security(
+        host,
+        certificate=tls_cert,
+        key=tls_key,
+        client_ca=tls_client_ca,
+        token_file=token_file,
+        insecure=insecure,
+    )
     with listen(host, port) as bound:
         models = to_serve(plan, with_reference=with_reference, threads=threads)
-        server = Server(CloudApp(models, metadata.version("shredder-plan")))
+        server = Server(CloudApp(models, metadata.version("shredder-plan")), security=security)
         address, number = bound.getsockname()[:2]
-        url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+        scheme = "http" if security.tls is None else "https"
+        url = f"{scheme}://[{address}]:{number}" if ":" in address else f"{scheme}://{address}:{number}"
+        if security.warning:
+            terminal.warn(security.warning)
         if until_eof:
             _end_with_stdin(server)
         else:
@@ -101,6 +132,15 @@ def run(
             "then be linked."
         ),
     ] = Draw.FRESH,
+    ca: Annotated[
+        Path | None, typer.Option(help="Trust this authority, or server's own certificate, not the system's.")
+    ] = None,
+    client_cert: Annotated[Path | None, typer.Option(help="Certificate shown to the server (PEM) ...")] = None,
+    client_key: Annotated[Path | None, typer.Option(help="... and its key.")] = None,
+    token_file: TokenFile = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Send the token over plain HTTP to another machine.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the edge half here and the cloud half there, with noise for every inference.
@@ -110,6 +150,8 @@ def run(
     Example: plan run plan.json --noise noise.safetensors --data mnist --out run.json
 
     Example: plan run plan.json --noise noise.safetensors --server http://server:8400 --input x.npy --output y.npy
+
+    Example: plan run plan.json --noise noise.safetensors --server https://server:8400 --token-file t
     """
     import msgspec
 
@@ -119,7 +161,7 @@ def run(
     from profiles import artifact
     from profiles import link as links
     from profiles.errors import PlanError
-    from runtime import own, report, trial
+    from runtime import guard, own, report, trial
     from runtime.opening import noise_for, to_run
 
     if (input is None) != (output is None):
@@ -128,9 +170,18 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
+    security = None
+    if server is not None:
+        security = guard.client_security(
+            server, ca=ca, certificate=client_cert, key=client_key, token_file=token_file, insecure=insecure
+        )
+    elif ca or client_cert or client_key or token_file or insecure:
+        raise PlanError("plan run: --ca, --client-cert, --client-key, --token-file and --insecure need --server")
     noise = noise_for(plan, noise)
     artifact.require_writable(out, output, beside=[plan, noise, input])
     terminal = Terminal(json=json)
+    if server is not None and security is not None and (warning := guard.client_warning(server, security)):
+        terminal.warn(warning)
     planned, side = to_run(plan, server=server)
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
@@ -140,7 +191,9 @@ def run(
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
-        answered = own.run(planned, learned, input, output, side=side, server=server, link=way, key=key)
+        answered = own.run(
+            planned, learned, input, output, side=side, server=server, security=security, link=way, key=key
+        )
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return
@@ -154,6 +207,7 @@ def run(
             catalog.load_dataset(data or facts.data),
             side=side,
             server=server,
+            security=security,
             link=emulated,
             emulate=not no_emulation,
             key=key,

@@ -17,6 +17,7 @@ from profiles import artifact
 from profiles.engine import batches
 from profiles.errors import DataError
 from profiles.link import LinkProfile
+from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.sides import EdgeSide
 from runtime.trial import BATCH, connect
@@ -33,13 +34,14 @@ def run(
     side: EdgeSide | None = None,
     server: str | None,
     link: LinkProfile | None,
+    security: ClientSecurity | None = None,
     key: DrawKey | None = None,
 ) -> int:
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
-    side: the edge's, of a split folder; without it the plan's model is loaded.
-    link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
+    side: the edge's, of a split folder; without it the plan's model is loaded. link: emulated in front of a local
+    cloud, None for plain loopback. security: TLS and token for the server. key: draws are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     if side is None:
@@ -49,7 +51,7 @@ def run(
     inputs = _load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        client = stack.enter_context(connect(url, plan, side))
+        client = stack.enter_context(connect(url, plan, side, security))
         edge = stack.enter_context(side.half(noise, client, key=key))
         parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]

@@ -36,7 +36,7 @@ class SplitPlan:
 
 
 def split(plan: Plan, out: Path, *, noise: Path | None = None) -> SplitPlan:
-    """Write `out/edge/` and `out/cloud/`, both or neither. noise: a file that is copied to the edge's folder, never to
+    """Write `out/edge/` and `out/cloud/`, both or neither. noise: a file copied to the edge's folder, never to
     the cloud's.
 
     Raises ArtifactError (`out` holds something), NoiseError (noise for another plan), ModelError (no form as ONNX).

@@ -26,6 +26,7 @@ from profiles.errors import PeerError
 from profiles.link import LinkProfile
 from runtime.client import CloudClient
 from runtime.edge import EdgeHalf, Inference
+from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import PredictedParts, RunRecord
@@ -48,6 +49,7 @@ def run(
     *,
     side: EdgeSide | None = None,
     server: str | None = None,
+    security: ClientSecurity | None = None,
     link: LinkProfile | None = None,
     emulate: bool = True,
     key: DrawKey | None = None,
@@ -57,7 +59,8 @@ def run(
     """Run a plan's two halves over a real socket on a test set.
 
     side: the edge's, of a split folder; without it the plan's model is loaded, and its halves are held against it.
-    server: URL of a cloud that runs; without one a local process is started. link: emulate this one instead of the
+    server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it.
+    link: emulate this one instead of the
     plan's. key: draws are keyed by it and the input, else fresh. samples: single inferences that are timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
@@ -75,7 +78,7 @@ def run(
         url = server
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
-        client = stack.enter_context(connect(url, plan, side))
+        client = stack.enter_context(connect(url, plan, side, security))
         edge = stack.enter_context(side.half(noise, client, key=key, timing=True))
         reference = None
         if server is None and whole is not None:
@@ -105,10 +108,10 @@ def run(
     )
 
 
-def connect(url: str, plan: Plan, side: EdgeSide) -> CloudClient:
+def connect(url: str, plan: Plan, side: EdgeSide, security: ClientSecurity | None = None) -> CloudClient:
     """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
     sent = {one.facts().described() for one in side.agreed.sent}
-    client = CloudClient(url, plan.model.name)
+    client = CloudClient(url, plan.model.name, security=security)
     try:
         served = {one.described() for one in client.metadata().inputs}
         if served != sent:
