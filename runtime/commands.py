@@ -144,7 +144,8 @@ def run(
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
-        answered = own.run(planned, learned, input, output, server=server, link=way, key=key)
+        levels = facts.quantisation
+        answered = own.run(planned, learned, input, output, server=server, link=way, quantisation=levels, key=key)
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return

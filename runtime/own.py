@@ -1,5 +1,6 @@
 """The user's own inputs, from a file to a file."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from noise.mechanism import Mechanism
 from noise.network_inputs import in_order
 from planner.plan import Plan
 from profiles import artifact
+from profiles.codec import Quantisation
 from profiles.engine import batches, set_threads, torch_device
 from profiles.errors import DataError
 from profiles.link import LinkProfile
@@ -32,13 +34,15 @@ def run(
     *,
     server: str | None,
     link: LinkProfile | None,
+    quantisation: Mapping[str, Quantisation] | None = None,
     key: DrawKey | None = None,
 ) -> int:
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
 
-    link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
+    link: emulated in front of a local cloud, None for plain loopback. quantisation: of the noise's facts, for int8.
+    key: draws are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     set_threads(plan.edge.threads)
@@ -47,7 +51,7 @@ def run(
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         client = stack.enter_context(connect(url, plan, cut))
-        edge = stack.enter_context(edge_half(cut, noise, client, key=key))
+        edge = stack.enter_context(edge_half(cut, noise, client, quantisation=quantisation, key=key))
         parts = batches(inputs, rows=cut.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
     stream = BytesIO()

@@ -5,7 +5,7 @@ inferences (of the batch that was planned) are timed one by one, each followed b
 so that a machine that slows down slows both. The rest of the test set goes in batches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles import halves
+from profiles.codec import Quantisation
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
 from profiles.errors import PeerError
 from profiles.graph import Node
@@ -78,7 +79,8 @@ def run(
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
         client = stack.enter_context(connect(url, plan, cut))
-        edge = stack.enter_context(edge_half(cut, noise, client, key=key, timing=True))
+        made = edge_half(cut, noise, client, quantisation=facts.quantisation, key=key, timing=True)
+        edge = stack.enter_context(made)
         reference = None
         if server is None:
             reference = stack.enter_context(CloudClient(url, cloud_only_name(plan.model.name)))
@@ -123,9 +125,16 @@ def connect(url: str, plan: Plan, cut: CutNetwork) -> CloudClient:
 
 
 def edge_half(
-    cut: CutNetwork, noise: Mechanism, client: CloudClient, *, key: DrawKey | None = None, timing: bool = False
+    cut: CutNetwork,
+    noise: Mechanism,
+    client: CloudClient,
+    *,
+    quantisation: Mapping[str, Quantisation] | None = None,
+    key: DrawKey | None = None,
+    timing: bool = False,
 ) -> EdgeHalf:
-    """The edge half of a cut network, ready to infer. key: draws are keyed, else fresh."""
+    """The edge half of a cut network, ready to infer. quantisation: of the noise's facts, for int8. key: draws are
+    keyed, else fresh."""
     return EdgeHalf(
         cut.edge,
         noise,
@@ -133,6 +142,7 @@ def edge_half(
         crossing=cut.halves.crossing,
         beside=cut.beside,
         wire=cut.wire,
+        quantisation=quantisation,
         replies=outputs_of(cut),
         joined=cut.halves.joined,
         key=key,
