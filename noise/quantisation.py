@@ -9,7 +9,10 @@ Why least squares and not the whole range. Noise has tails: of 2^18 Laplace samp
 that reach it are a quarter wider than they need be, while the error of a clipped tail is seen by nobody. For a
 Laplace or a normal tensor the best of 256 levels end near 10 b and 4 σ (Banner et al., "Post Training 4-bit
 Quantization of Convolutional Networks for Rapid-Deployment", 2019, Section 3). Quantiles would have to be chosen for
-each kind of tail. What takes no noise has no tails, but may be a mask: its whole range is kept.
+each kind of tail. A range cut off deeper costs less accuracy still (LeNet at 120 elements, `laplace` at 1.5 points:
+1.53 points in float32, 1.57 at least squares, 1.29 with a hundredth clipped at either end), but only as it takes away
+noise, which the cloud could do itself: the noise would look stronger than it is. What takes no noise has no tails,
+but may be a mask: its whole range is kept.
 """
 
 from typing import Any
@@ -23,6 +26,8 @@ Array = NDArray[Any]
 
 #: Noisy elements that levels are found from, of each tensor, and rows at least.
 SAMPLE, LEAST_ROWS = 2**18, 16
+#: Where infinity lies: e^-100 is nothing beside any other score.
+FAR = 100.0
 #: Ends of the range that are tried: the sample's own, and each a fiftieth nearer to zero, down to 1/256 of it.
 ENDS = np.exp2(-np.arange(257) / 32)
 
@@ -38,9 +43,14 @@ def of_noisy(tensor: Array) -> Quantisation:
 
 
 def of_public(tensor: Array) -> Quantisation:
-    """Levels over all finite elements of a tensor that takes no noise."""
+    """Levels over all elements of a tensor that takes no noise.
+
+    Infinity is what a mask adds to a softmax' scores: it becomes the range's end, FAR beyond the finite numbers.
+    """
     finite = tensor[np.isfinite(tensor)]
-    return Quantisation.over(float(finite.min(initial=0)), float(finite.max(initial=0)))
+    low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+    far = max(FAR, high - low)
+    return Quantisation.over(low - far * bool((tensor == -np.inf).any()), high + far * bool((tensor == np.inf).any()))
 
 
 def least_squares_range(values: Array) -> tuple[float, float]:
