@@ -111,15 +111,16 @@ class Quantisation(msgspec.Struct, frozen=True):
         quotient is off by 2^-15 of a level at most, and a copy in float64 would take six times as long on 12 MB.
         """
         work = np.float32 if tensor.dtype.itemsize <= 4 and _NARROW < self.scale < 1 / _NARROW else np.float64
-        with np.errstate(over="ignore"):  # infinity is beyond the range
-            levels = np.multiply(tensor, work(1 / self.scale), dtype=work)
-        levels += work(self.zero_point)
-        np.rint(levels, out=levels)
-        np.clip(levels, -128, 127, out=levels)
-        whole: NDArray[np.int8] = levels.astype(np.int8)
+        low, high = (self.scale * (end - self.zero_point) for end in (-128, 127))
+        levels = np.clip(tensor, work(low), work(high))  # first: a quotient beyond the range may be no finite number
+        np.multiply(levels, work(1 / self.scale), out=levels)
+        np.add(levels, work(self.zero_point), out=levels)
+        whole: NDArray[np.int8] = np.rint(levels, out=levels).astype(np.int8)
         return whole
 
 
+#: Of each float type, its largest number.
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float16", "float32", "float64")}
 #: Between this and its inverse a scale and its inverse are normal numbers of float32.
 _NARROW = 2.0**-100
 
@@ -135,7 +136,7 @@ def to_wire(
     if dtype == str(tensor.dtype):
         return tensor, {}
     if dtype != "int8":
-        limit = np.finfo(dtype).max  # beyond it lies infinity
+        limit = _LARGEST[dtype]  # beyond it lies infinity
         return np.clip(tensor, -limit, limit).astype(dtype), {}
     if quantisation is None:
         raise PlanError(f"{name} is to cross as int8 and has no scale; learn noise for this plan with `plan learn`")
@@ -156,14 +157,19 @@ def from_wire(tensor: NDArray[Any], *, name: str, dtype: str, parameters: Mappin
     scale, zero_point = (_number(parameters, f"{name}.{part}") for part in ("scale", "zero_point"))
     plain = _NARROW < abs(scale) < 1 / _NARROW and abs(zero_point) < 1000
     work = np.float32 if plain and dtype != "float64" else np.float64
+    if abs(scale) * (128 + abs(zero_point)) < _LARGEST[dtype]:
+        return _of_levels(tensor.astype(work), work(scale), work(zero_point)).astype(dtype, copy=False)
     with np.errstate(over="ignore"):
-        values: NDArray[Any] = tensor.astype(work)
-        np.subtract(values, work(zero_point), out=values)
-        np.multiply(values, work(scale), out=values)
-        limit = float(np.finfo(dtype).max)
-        if abs(scale) * (128 + abs(zero_point)) >= limit:
-            np.clip(values, -limit, limit, out=values)
-        return values.astype(dtype, copy=False)
+        values = _of_levels(tensor.astype(work), work(scale), work(zero_point))
+    np.clip(values, -_LARGEST[dtype], _LARGEST[dtype], out=values)
+    return values.astype(dtype, copy=False)
+
+
+def _of_levels(levels: NDArray[Any], scale: np.floating[Any], zero_point: np.floating[Any]) -> NDArray[Any]:
+    """In place."""
+    np.subtract(levels, zero_point, out=levels)
+    np.multiply(levels, scale, out=levels)
+    return levels
 
 
 def _number(parameters: Mapping[str, Any], key: str) -> float:
