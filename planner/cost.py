@@ -49,7 +49,8 @@ class CostModel:
     def require_comparable(self) -> None:
         """Raises CutError where times or sizes add up to more than can be told apart in floating point."""
         size_bytes = sum(
-            max(node.bytes, self.sent_bytes(node), node.parameter_bytes or 0) for node in self.graph.nodes
+            max(node.bytes, self.sent_bytes(node), node.encoded_bytes or 0, node.parameter_bytes or 0)
+            for node in self.graph.nodes
         )
         if size_bytes > MOST_BYTES:
             raise CutError(
@@ -68,9 +69,7 @@ class CostModel:
                 )
 
     def sent_bytes(self, node: Node) -> int:
-        """Bytes of one tensor as it is sent: an input in its own encoding, floats as the wire has them."""
-        if node.kind == "input" and node.encoded_bytes is not None:
-            return node.encoded_bytes
+        """Bytes of one tensor as it crosses a cut: floats as the wire has them, a public input's too."""
         sent = codec.sent_bytes(node.dtype, node.shape, wire=self.wire)
         return node.bytes if sent is None else sent
 
@@ -144,7 +143,9 @@ class CostModel:
             edge_ms=0.0,
             noise_ms=0.0,
             cloud_ms=fsum(self.cloud.time_ms.values()),
-            upload_bytes=self.upload_bytes(self.graph.inputs),
+            upload_bytes=sum(
+                node.bytes if node.encoded_bytes is None else node.encoded_bytes for node in self.graph.inputs
+            ),
             reply_bytes=sum(node.bytes for node in self.graph.outputs),
             edge_memory_bytes=0,
         )

@@ -12,7 +12,7 @@ from planner.tables import elided, figure, short
 from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.errors import ProfileError
-from profiles.graph import LayerGraph, Node
+from profiles.graph import LayerGraph
 from profiles.terminal import size
 
 #: Nodes drawn on either side, and consumers of one tensor.
@@ -57,10 +57,8 @@ def tree(plan: Plan, graph: LayerGraph | None = None) -> Branch:
     return root
 
 
-def sent_bytes(tensor: CrossingTensor, plan: Plan, node: Node | None) -> int | None:
-    """What a crossing tensor weighs as it is sent; a public input's own encoding stands in the profile alone."""
-    if tensor.node in plan.settings.public_inputs:
-        return None if node is None else node.encoded_bytes if node.encoded_bytes is not None else node.bytes
+def sent_bytes(tensor: CrossingTensor, plan: Plan) -> int:
+    """What a crossing tensor weighs as it is sent."""
     sent = codec.sent_bytes(tensor.dtype, tensor.shape, wire=plan.settings.wire)
     return tensor.bytes if sent is None else sent
 
@@ -87,11 +85,9 @@ def _crossing(plan: Plan, rules: CutRules | None, root: Branch) -> None:
     )
     inside = frozenset(plan.cut.edge_nodes)
     for tensor in tensors:
-        node = None if rules is None else rules.graph.by_id[tensor.node]
-        sent = sent_bytes(tensor, plan, node)
         shape = "×".join(map(str, tensor.shape)) or "scalar"
         one = branch.add(elided(tensor.node, 60))
-        one.add(f"{shape} {tensor.dtype}, {size(tensor.bytes)}; sent {size(sent) if sent is not None else 'encoded'}")
+        one.add(f"{shape} {tensor.dtype}, {size(tensor.bytes)}; sent {size(sent_bytes(tensor, plan))}")
         if rules is not None:
             _users(rules, inside, tensor.node, one)
 

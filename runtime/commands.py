@@ -192,7 +192,16 @@ def run(
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
         answered = own.run(
-            planned, learned, input, output, side=side, server=server, security=security, link=way, key=key
+            planned,
+            learned,
+            facts,
+            input,
+            output,
+            side=side,
+            server=server,
+            security=security,
+            link=way,
+            key=key,
         )
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))

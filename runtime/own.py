@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from noise.collection import NoiseFacts
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from noise.network_inputs import NetworkInput, in_order
@@ -28,6 +29,7 @@ Array = NDArray[Any]
 def run(
     plan: Plan,
     noise: Mechanism,
+    facts: NoiseFacts,
     source: Path,
     target: Path,
     *,
@@ -52,7 +54,7 @@ def run(
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         client = stack.enter_context(connect(url, plan, side, security))
-        edge = stack.enter_context(side.half(noise, client, key=key))
+        edge = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key))
         parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
     stream = BytesIO()

@@ -56,6 +56,26 @@ def bfloat() -> Any:
     return module.bfloat16(), torch.rand(1, 3, 8, 8).bfloat16()
 
 
+def double() -> Any:
+    """Weights and inputs of 64 bits."""
+    module, _ = _seeded(networks.skip)
+    return module.double(), torch.rand(1, 3, 8, 8).double()
+
+
+def with_context() -> Any:
+    """A picture that is private, and one that is public and crosses as it is."""
+    return _seeded(lambda: (_Context(), {"x": torch.rand(1, 3, 8, 8), "context": torch.rand(1, 3, 6, 6)}))
+
+
+class _Context(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.body, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(7, 4, 3), nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(torch.cat([self.stem(x), context], 1)).flatten(1))
+
+
 def early() -> Any:
     """Two outputs, of which the edge can compute the second."""
     return _seeded(lambda: (_Early(), torch.rand(1, 3, 8, 8)))
@@ -90,6 +110,22 @@ def images(classes: int = 3) -> Any:
     x = random.random((140, 3, 8, 8), dtype=np.float32)
     y = random.integers(0, classes, 140)
     return (x[:100], y[:100]), (x[100:], y[100:])
+
+
+def images_of_64_bits() -> Any:
+    return tuple((x.astype(np.float64), y) for x, y in images())
+
+
+def images_of_16_bits() -> Any:
+    return tuple((x.astype(np.float16), y) for x, y in images())
+
+
+def images_in_context() -> Any:
+    return tuple(({"x": x, "context": x[:, :, :6, :6]}, y) for x, y in images())
+
+
+def vectors() -> Any:
+    return tuple((x.reshape(len(x), -1)[:, :12], y) for x, y in images())
 
 
 def many_classes() -> Any:

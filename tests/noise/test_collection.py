@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from noise import collection, laplace
@@ -15,6 +16,7 @@ from noise.laplace import LaplaceNoise
 from noise.packing import pack_order, unpack_order
 from noise.tensors import footprint_bytes
 from planner.plan import Plan
+from profiles.codec import Quantisation
 from profiles.errors import ArtifactError, NoiseError
 
 
@@ -74,6 +76,42 @@ def test_the_learned_values_themselves_are_not_in_the_file(tmp_path: Path) -> No
     learned = np.random.default_rng(0).laplace(size=(5, 12))
     for dtype in (np.float64, np.float32):
         assert learned.astype(dtype).tobytes()[:16] not in file.read_bytes()
+
+
+def test_int8_levels_come_back_as_they_were_and_stand_in_no_other_file(tmp_path: Path) -> None:
+    levels = {"flatten": Quantisation(0.1 + 0.2, -5), "skip": Quantisation(1e-7 / 3, 127)}
+    for wire, kept in (("float32", None), ("int8", levels)):
+        collection.write(tmp_path / "noise", noise(), facts(wire=wire, quantisation=kept))
+        assert collection.read(tmp_path / "noise")[1].quantisation == kept
+        assert (b"quantisation" in (tmp_path / "noise").read_bytes()) == (wire == "int8")
+
+
+def test_levels_that_are_none_are_refused(tmp_path: Path) -> None:
+    file = broken(tmp_path)
+    metadata = {"quantisation": '{"flatten": {"scale": 0.0, "zero_point": 3}}'}
+    for wrong in (metadata, {"quantisation": '{"flatten": {"scale": 1.0, "zero_point": 128}}'}):
+        with safe_open(file, framework="np") as archive:
+            arrays = {key: archive.get_tensor(key) for key in archive.keys()}  # noqa: SIM118
+            (tmp_path / "other").write_bytes(save(arrays, metadata=archive.metadata() | wrong))
+        with pytest.raises(ArtifactError, match="metadata: Expected"):
+            collection.read(tmp_path / "other")
+
+
+def test_int8_noise_without_its_levels_is_refused(lenet_plan: Plan) -> None:
+    settings = msgspec.structs.replace(lenet_plan.settings, wire="int8")
+    plan = msgspec.structs.replace(lenet_plan, settings=settings)
+    fitting = facts(
+        architecture=plan.model.architecture,
+        weights=plan.model.weights,
+        crossing=(Crossing("flatten", (120,)),),
+        wire="int8",
+        quantisation={"flatten": Quantisation(0.5, 0)},
+    )
+    collection.require_match(fitting, plan, origin="noise")
+    for lacking in (None, {"other": Quantisation(0.5, 0)}):
+        one = msgspec.structs.replace(fitting, quantisation=lacking)
+        with pytest.raises(NoiseError, match="noise: has no int8 scale for flatten; learn the noise anew"):
+            collection.require_match(one, plan, origin="noise")
 
 
 def broken(tmp_path: Path, **changes: Any) -> Path:

@@ -129,9 +129,12 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize(("kind", "curve"), [("gaussian", False), ("channel", True)])
+@pytest.mark.parametrize(
+    ("kind", "curve", "wire"),
+    [("gaussian", False, "float32"), ("channel", True, "float32"), ("channel", False, "int8")],
+)
 def test_what_was_killed_ends_as_what_was_not(
-    kind: str, curve: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, curve: bool, wire: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint, "EVERY_S", -1.0)
     schedule = replace(BRIEF, steps=60)
@@ -148,6 +151,7 @@ def test_what_was_killed_ends_as_what_was_not(
 
         log = LearningLog(file.with_suffix(".csv"))
         work = task(checkpoint=Checkpoint(file, key="k"), log=log, progress=progress)
+        work = replace(work, cut=replace(work.cut, wire=wire))
         logged[file] = log.rows
         return KINDS[kind](work, schedule=schedule, curve=curve)
 

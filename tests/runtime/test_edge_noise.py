@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from servers import serving
 from noise.keyed import DrawKey
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.randomness import Randomness
+from profiles import codec
+from profiles.codec import Quantisation
 from profiles.errors import NoiseError
 from runtime.client import CloudClient
 from runtime.cloud import ServedModel
@@ -123,6 +126,36 @@ def test_keyed_noise_is_the_same_for_one_input_however_it_is_batched(url: str) -
         assert (other[2] == once[2]).mean() < 0.02
     difference = once[2] - edge_tensors([INPUTS])[2]
     assert all(len(np.unique(column)) > 35 for column in difference.T)
+
+
+LEVELS = {"left": Quantisation(0.08, 0), "right": Quantisation(0.1, -3)}
+
+
+def in_int8() -> tuple[TensorContract, ...]:
+    return tuple(replace(one, dtype=codec.wire_dtype(one.dtype, "int8")) for one in CONTRACTS)
+
+
+def test_a_row_is_sent_in_int8_alone_as_in_a_batch() -> None:
+    """By the noise file's levels, whatever else is in the message; and what they tell is the noisy tensor's."""
+    noise, options = laplace(left=10, right=7), {"key": KEY, "wire": "int8", "quantisation": LEVELS}
+    with serving(ServedModel("echo", Half(list), CONTRACTS, CONTRACTS)) as url:
+        floats = sent(url, noise, [INPUTS], key=KEY)[0]
+    with serving(ServedModel("echo", Half(list), in_int8(), in_int8())) as url:
+        batch = sent(url, noise, [INPUTS], replies=in_int8(), **options)[0]
+        rows = sent(url, noise, [one[None] for one in INPUTS], replies=in_int8(), **options)
+    assert [str(one.dtype) for one in batch] == ["int8", "int64", "int8"]
+    for together, alone in zip(batch, zip(*rows, strict=True), strict=True):
+        assert together.tobytes() == np.concatenate(alone).tobytes()
+    for tensor, noisy, levels in zip(batch[::2], floats[::2], LEVELS.values(), strict=True):
+        ends = levels.scale * (np.array([-128, 127]) - levels.zero_point)
+        back = levels.scale * (tensor.astype(float) - levels.zero_point)
+        assert np.abs(back - noisy.clip(*ends)).max() <= 0.501 * levels.scale
+
+
+def test_int8_noise_without_levels_makes_no_edge_half(url: str) -> None:
+    for levels in (None, {"right": LEVELS["right"]}):
+        with CloudClient(url, "echo") as client, pytest.raises(NoiseError, match="left is to cross as int8"):
+            sender(client, laplace(left=10, right=7), wire="int8", quantisation=levels)
 
 
 @pytest.mark.parametrize(
