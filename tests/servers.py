@@ -16,7 +16,7 @@ def serving(*models: ServedModel, limits: Limits | None = None) -> Iterator[str]
         server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
-        while not server.started:
+        while not (server.started and app.ready):
             time.sleep(0.005)
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         server.should_exit = True
