@@ -89,9 +89,10 @@ class Scheduler:
     """Runs inferences; used from one event loop alone."""
 
     def __init__(self, batching: Batching, *, batched: Callable[[ServedModel, int, int], None] | None = None) -> None:
-        """batched: told of every batch: its model, requests and rows."""
+        """batched: told of every batch, once its replies are on their way: its model, requests and rows."""
         self.batching = batching
         self._batched = batched or (lambda model, requests, rows: None)
+        self._made: deque[tuple[ServedModel, int, int]] = deque()
         self._waiting: deque[_Job] = deque()
         self._worker = ThreadPoolExecutor(1, "infer")
         self._expected: dict[str, _Expected] = {}
@@ -149,6 +150,8 @@ class Scheduler:
 
     def _turn(self) -> None:
         self._turn_comes = False
+        while self._made:
+            self._batched(*self._made.popleft())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -201,8 +204,7 @@ class Scheduler:
                 job.done.set_exception(result)
             else:
                 job.done.set_result(result)
-        if self._waiting:
-            self._wake(loop)
+        self._wake(loop)
 
     def _together(self, model: ServedModel, jobs: Sequence[_Job], rows: int) -> list[Computed | EngineError]:
         """Every request's own rows of one batch; where that fails, each alone: no neighbour pays for an odd one."""
@@ -239,7 +241,7 @@ class Scheduler:
             raise EngineError(type(error).__name__) from error
         end_ns = time.monotonic_ns()
         self._of(model).took(rows, end_ns - start_ns)
-        self._batched(model, requests, rows)
+        self._made.append((model, requests, rows))
         return Computed(outputs, start_ns, end_ns, requests, rows)
 
     def _of(self, model: ServedModel) -> _Expected:

@@ -31,6 +31,16 @@ def serve(
     with_reference: Annotated[
         bool, typer.Option("--with-reference", help="Serve the whole network too, to time cloud-only.")
     ] = False,
+    max_batch: Annotated[
+        int, typer.Option(min=1, max=512, help="Rows of a batch made of several requests; 1 makes none.")
+    ] = 32,
+    max_delay: Annotated[
+        float, typer.Option(min=0, max=1000, help="Milliseconds a request waits for others; 0: what waits anyway.")
+    ] = 0,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; beyond them 503.")] = 128,
+    log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A JSON line for each inference; - is standard error.")
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="End when standard input ends: for a parent process.")
     ] = False,
@@ -38,7 +48,7 @@ def serve(
 ) -> None:
     """Serve the cloud half over the Open Inference Protocol (v2), until interrupted.
 
-    Any client of the protocol can call it. It knows nothing of noise.
+    Any client of the protocol can call it. It knows nothing of noise. /metrics is for Prometheus.
 
     Example: plan serve plan.json --port 8400
     """
@@ -48,7 +58,9 @@ def serve(
 
     from planner import plan as plans
     from profiles.engine import set_threads, torch_device
+    from runtime.batching import Batching
     from runtime.cloud import CloudApp, Server, listen
+    from runtime.logs import Log
     from runtime.serving import require_cut, served_models
 
     terminal = Terminal(json=json)
@@ -58,7 +70,9 @@ def serve(
         set_threads(threads or planned.cloud.threads)
         device = torch_device(planned.cloud.engine)
         models = served_models(planned, with_reference=with_reference, device=device)
-        server = Server(CloudApp(models, metadata.version("shredder-plan")))
+        batching = Batching(max_batch, max_delay, max_queue)
+        lines = None if log is None else Log.to(log)
+        server = Server(CloudApp(models, metadata.version("shredder-plan"), batching=batching, log=lines))
         address, number = bound.getsockname()[:2]
         url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
         if until_eof:

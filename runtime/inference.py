@@ -34,6 +34,8 @@ TIMING = "plan_timing"
 MOST_BODY_BYTES = 256 * 2**20
 #: Numbers as JSON, or of fewer bits, take long to read: beyond so many bytes of them a thread does it.
 MOST_INLINE_BYTES = 32_768
+#: A reply up to this size is joined and sent at once; of a larger one nothing is copied.
+MOST_JOINED_BYTES = 65_536
 _HEADER_LENGTH = protocol.HEADER_LENGTH.lower().encode()
 
 
@@ -120,10 +122,10 @@ class Inference:
             handled.request_id = clean_id(headers.request_id.decode("latin1"))
         extra: list[tuple[bytes, bytes]] = []
         try:
-            message = await self._answer(headers, scope, receive, handled)
-            body, names = message.body, message.headers
+            reply = await self._answer(headers, scope, receive, handled)
+            parts, names = reply.parts, reply.headers
         except RefusedError as refused:
-            body, names = protocol.encode_error(str(refused)), {"Content-Type": "application/json"}
+            parts, names = [protocol.encode_error(str(refused))], {"Content-Type": "application/json"}
             handled.status, handled.refused = refused.status, refused.reason
             if refused.retry_after_s is not None:
                 extra.append((b"retry-after", str(refused.retry_after_s).encode()))
@@ -133,12 +135,22 @@ class Inference:
             return
         if headers.request_id is not None:
             extra.append((b"x-request-id", handled.request_id.encode()))
-        handled.bytes_out = len(body)
-        await send({"type": "http.response.start", "status": handled.status, "headers": _raw(names, body, extra)})
-        await send({"type": "http.response.body", "body": body})
+        handled.bytes_out = sum(map(len, parts))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": handled.status,
+                "headers": _raw(names, handled.bytes_out, extra),
+            }
+        )
+        if handled.bytes_out <= MOST_JOINED_BYTES:
+            parts = [b"".join(parts)]
+        for part in parts[:-1]:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": parts[-1]})
         asyncio.get_running_loop().call_soon(self._shared.handled, handled)
 
-    async def _answer(self, headers: _Headers, scope: Scope, receive: Receive, handled: Handled) -> protocol.Message:
+    async def _answer(self, headers: _Headers, scope: Scope, receive: Receive, handled: Handled) -> protocol.Parts:
         """The reply; `handled` is filled in on the way. Raises RefusedError, GoneError."""
         whole = WHOLE_BODY in scope.get("extensions", ())
         self._admit(headers)
@@ -242,7 +254,7 @@ class Inference:
         finally:
             watch.cancel()
 
-    async def _encoded(self, request: InferRequest, computed: Computed, received_ns: int) -> protocol.Message:
+    async def _encoded(self, request: InferRequest, computed: Computed, received_ns: int) -> protocol.Parts:
         timing: Mapping[str, Any] = {}
         if request.parameters.get(TIMING):
             timing = {
@@ -255,9 +267,9 @@ class Inference:
         binary = [name for name in named if request.is_binary(name)]
         as_json = sum(one.nbytes for name, one in named.items() if name not in binary)
         if as_json <= MOST_INLINE_BYTES:
-            return protocol.encode_reply(reply, binary=binary)
+            return protocol.reply_parts(reply, binary=binary)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._shared.reader, lambda: protocol.encode_reply(reply, binary=binary))
+        return await loop.run_in_executor(self._shared.reader, lambda: protocol.reply_parts(reply, binary=binary))
 
 
 async def _dropped_when_gone(done: "asyncio.Future[Computed]", receive: Receive) -> None:
@@ -270,6 +282,6 @@ def _too_large() -> RefusedError:
     return RefusedError(413, "size", "the body is larger than this server takes")
 
 
-def _raw(names: Mapping[str, str], body: Body, extra: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _raw(names: Mapping[str, str], length: int, extra: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     headers = [(name.lower().encode(), value.encode()) for name, value in names.items()]
-    return [*headers, (b"content-length", str(len(body)).encode()), *extra]
+    return [*headers, (b"content-length", str(length).encode()), *extra]

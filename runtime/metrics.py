@@ -47,6 +47,7 @@ class Metrics:
         self._of_model = cache(self._model_children)
         self._of_status = cache(self._requests.labels)
         self._of_reason = cache(self._refused.labels)
+        self._of_batch = cache(lambda model: (self._rows.labels(model), self._together.labels(model)))
 
     def handled(self, request: Handled) -> None:
         """Count an inference request that was answered, well or with an error."""
@@ -60,9 +61,10 @@ class Metrics:
             parts[part].observe(seconds)
 
     def batched(self, model: str, requests: int, rows: int) -> None:
-        """Count what the engine computed at once; from any thread."""
-        self._rows.labels(model).observe(rows)
-        self._together.labels(model).observe(requests)
+        """Count what the engine computed at once."""
+        of_rows, of_requests = self._of_batch(model)
+        of_rows.observe(rows)
+        of_requests.observe(requests)
 
     def exposition(self) -> bytes:
         """All of it, in Prometheus' text format."""

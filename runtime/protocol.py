@@ -118,11 +118,22 @@ class Message:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """A message whose body is not joined: what is large is not copied to be sent."""
+
+    parts: Sequence[bytes | memoryview]
+    headers: Mapping[str, str]
+
+    def joined(self) -> Message:
+        return Message(b"".join(self.parts), self.headers)
+
+
 def encode_request(request: InferRequest) -> Message:
     """All tensors as bytes; binary replies asked for."""
     facts, parts = _binary_tensors(request.tensors)
     parameters = {**request.parameters, "binary_data_output": True}
-    return _message(_Request(facts, id=request.id, parameters=parameters), parts)
+    return _parts(_Request(facts, id=request.id, parameters=parameters), parts).joined()
 
 
 def decode_request(body: bytes | memoryview, header_length: str | None) -> InferRequest:
@@ -144,16 +155,21 @@ def decode_request(body: bytes | memoryview, header_length: str | None) -> Infer
 
 def encode_reply(reply: InferReply, *, binary: Iterable[str]) -> Message:
     """Outputs named in `binary` as bytes, the others as JSON."""
+    return reply_parts(reply, binary=binary).joined()
+
+
+def reply_parts(reply: InferReply, *, binary: Iterable[str]) -> Parts:
+    """As `encode_reply`, with views of the outputs instead of their bytes."""
     names = frozenset(binary)
     packed = {name: array for name, array in reply.tensors.items() if name in names}
     facts, parts = _binary_tensors(packed)
     by_name = {fact.name: fact for fact in facts}
     for name, array in reply.tensors.items():
         if name not in names:
-            datatype = codec.datatype_of(str(array.dtype))
+            datatype = codec.datatype_in(array)
             by_name[name] = _Tensor(name, datatype, array.shape, data=array.reshape(-1).tolist())
     outputs = [by_name[name] for name in reply.tensors]
-    return _message(_Reply(reply.model, outputs, id=reply.id, parameters=dict(reply.parameters)), parts)
+    return _parts(_Reply(reply.model, outputs, id=reply.id, parameters=dict(reply.parameters)), parts)
 
 
 def decode_reply(body: bytes | memoryview, header_length: str | None) -> InferReply:
@@ -191,18 +207,17 @@ def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[m
     facts, parts = [], []
     for name, array in tensors.items():
         data = codec.pack(array)
-        datatype = codec.datatype_of(str(array.dtype))
+        datatype = codec.datatype_in(array)
         facts.append(_Tensor(name, datatype, array.shape, parameters={"binary_data_size": len(data)}))
         parts.append(data)
     return facts, parts
 
 
-def _message(header: msgspec.Struct, parts: Sequence[memoryview]) -> Message:
+def _parts(header: msgspec.Struct, parts: Sequence[memoryview]) -> Parts:
     head = _write.encode(header)
     if not parts:
-        return Message(head, {"Content-Type": "application/json"})
-    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return Message(b"".join([head, *parts]), headers)
+        return Parts([head], {"Content-Type": "application/json"})
+    return Parts([head, *parts], {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))})
 
 
 def _cut(body: bytes | memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:

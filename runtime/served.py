@@ -36,19 +36,23 @@ class ServedModel:
         return all(one.shape[:1] == (-1,) for one in (*self.inputs, *self.outputs))
 
     @cached_property
+    def _output_names(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.outputs)
+
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one row of all inputs, as they cross."""
         return sum(one.row_bytes for one in self.inputs)
 
     def checked(self, tensors: Mapping[str, Array], *, most_rows: int) -> list[Array]:
         """The inputs in order. Raises ProtocolError: a name, shape, type or batch that is not this model's."""
-        names = [one.name for one in self.inputs]
-        if sorted(tensors) != sorted(names):
-            raise ProtocolError(f"got inputs {sorted(tensors)}, expected {sorted(names)}")
-        for one in self.inputs:
-            if (objection := one.objection(tensors[one.name])) is not None:
+        ordered = [tensors[one.name] for one in self.inputs if one.name in tensors]
+        if not len(tensors) == len(ordered) == len(self.inputs):
+            names = sorted(one.name for one in self.inputs)
+            raise ProtocolError(f"got inputs {sorted(tensors)}, expected {names}")
+        for one, tensor in zip(self.inputs, ordered, strict=True):
+            if (objection := one.objection(tensor)) is not None:
                 raise ProtocolError(f"input {objection}")
-        ordered = [tensors[name] for name in names]
         rows = rows_of(self.inputs, ordered)
         if len(rows) > 1 or not all(1 <= count <= most_rows for count in rows):
             raise ProtocolError(f"got batches of {sorted(rows)}, expected one of 1 to {most_rows} for all inputs")
@@ -57,10 +61,9 @@ class ServedModel:
     def taken(self, request: InferRequest, *, most_rows: int) -> list[Array]:
         """A request's inputs as the engine takes them. Raises ProtocolError as `checked`; PlanError for parameters
         that bring no tensor back from fewer bits."""
-        unknown = set(request.wanted) - {one.name for one in self.outputs}
-        if unknown:
-            names = [one.name for one in self.outputs]
-            raise ProtocolError(f"no output {min(unknown)[:80]!r}, there are {names}")
+        for name in request.wanted:
+            if name not in self._output_names:
+                raise ProtocolError(f"no output {name[:80]!r}, there are {list(self._output_names)}")
         inputs = self.checked(request.tensors, most_rows=most_rows)
         if self.dtypes is None:
             return inputs
@@ -75,7 +78,7 @@ class ServedModel:
 
     def named(self, outputs: Sequence[Array], wanted: Sequence[str]) -> dict[str, Array]:
         """The engine's outputs by name, those that are wanted (none: all)."""
-        given = dict(zip((one.name for one in self.outputs), outputs, strict=True))
+        given = dict(zip(self._output_names, outputs, strict=True))
         return {name: given[name] for name in wanted} if wanted else given
 
     def example(self) -> list[Array]:
