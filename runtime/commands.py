@@ -37,6 +37,16 @@ def serve(
     with_reference: Annotated[
         bool, typer.Option("--with-reference", help="Serve the whole network too, to time cloud-only.")
     ] = False,
+    max_batch: Annotated[
+        int, typer.Option(min=1, max=512, help="Rows of a batch made of several requests; 1 makes none.")
+    ] = 32,
+    max_delay: Annotated[
+        float, typer.Option(min=0, max=1000, help="Milliseconds a request waits for others; 0: what waits anyway.")
+    ] = 0,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; beyond them 503.")] = 128,
+    log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A JSON line for each inference; - is standard error.")
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="End when standard input ends: for a parent process.")
     ] = False,
@@ -53,7 +63,7 @@ def serve(
 ) -> None:
     """Serve the cloud half over the Open Inference Protocol (v2), until interrupted.
 
-    Any client of the protocol can call it. It knows nothing of noise.
+    Any client of the protocol can call it. It knows nothing of noise. /metrics is for Prometheus.
 
     Beyond loopback it wants a certificate and a token.
 
@@ -66,7 +76,9 @@ def serve(
     import msgspec
 
     from runtime import guard
+    from runtime.batching import Batching
     from runtime.cloud import CloudApp, Server, listen
+    from runtime.logs import Log
     from runtime.opening import to_serve
 
     terminal = Terminal(json=json)
@@ -80,7 +92,10 @@ def serve(
     )
     with listen(host, port) as bound:
         models = to_serve(plan, with_reference=with_reference, threads=threads)
-        server = Server(CloudApp(models, metadata.version("shredder-plan")), security=security)
+        batching = Batching(max_batch, max_delay, max_queue)
+        lines = None if log is None else Log.to(log)
+        app = CloudApp(models, metadata.version("shredder-plan"), batching=batching, log=lines)
+        server = Server(app, security=security)
         address, number = bound.getsockname()[:2]
         scheme = "http" if security.tls is None else "https"
         url = f"{scheme}://[{address}]:{number}" if ":" in address else f"{scheme}://{address}:{number}"

@@ -29,7 +29,7 @@ class ConnectionLimits:
 
     most_connections: int = 512
     most_from_one_peer: int = 256
-    most_half_sent: int = 16
+    most_half_sent: int = 8
     most_pipelined: int = 16
     url_bytes: int = 4096
     head_bytes: int = 32_768
@@ -90,7 +90,9 @@ class GuardedConnection(HttpToolsProtocol):
         super().__init__(**rest)
         self.peer = ""
         self._doors, self._limits = doors, doors.limits
-        self._inside = self._lingering = False
+        self._inside = False
+        #: Whether it was turned away, and what still comes is thrown away.
+        self.lingering = False
         # Of the message that is coming: whether any byte came, whether its head is whole, and what it weighs.
         self._begun, self._in_head = False, True
         self._head = self._fields = self._arrived = 0
@@ -119,11 +121,11 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._lingering or self.transport.is_closing():
+        if self.lingering or self.transport.is_closing():
             return
         unfinished = self._begun and self._in_head
         super().data_received(data)
-        if self._lingering or self.transport.is_closing():
+        if self.lingering or self.transport.is_closing():
             return
         if unfinished and self._begun and self._in_head:
             self._head += len(data)  # of a field that never ends nothing reaches `on_header`
@@ -169,6 +171,12 @@ class GuardedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._begun = False
         super().on_message_complete()
+
+    def body_came(self, count: int, *, whole: bool) -> None:
+        """Of a body that is read past the parser."""
+        self._arrived += count
+        self._begun = not whole
+        self._watch()
 
     def _refuse(self, status: int, message: str) -> None:
         """Stop the parser from within one of its callbacks; it then calls `send_400_response`."""
@@ -217,7 +225,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _tick(self, tick: float) -> None:
         self._due = None
-        if self._lingering or self.transport.is_closing():
+        if self.lingering or self.transport.is_closing():
             return
         if self.flow.read_paused:  # it is we who do not read
             self._since += tick
@@ -252,9 +260,9 @@ class GuardedConnection(HttpToolsProtocol):
 
     def turn_away(self, status: int, message: str, *, linger_s: float = LINGER_S) -> None:
         """Answer with an error, where an answer has its place, and end the connection."""
-        if self._lingering or self.transport.is_closing():
+        if self.lingering or self.transport.is_closing():
             return
-        self._lingering = True
+        self.lingering = True
         self._doors.end(self)
         self._stop_waiting()
         cycle = self.cycle
@@ -270,7 +278,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.loop.call_later(linger_s, self.transport.close)
 
     def shutdown(self) -> None:
-        if self._lingering:
+        if self.lingering:
             self.transport.close()
         else:
             super().shutdown()

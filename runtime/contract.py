@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -38,13 +39,17 @@ class TensorContract:
         """Bytes of one row, or of all where their number is fixed."""
         return prod(abs(size) for size in self.shape) * np.dtype(self.dtype).itemsize
 
+    @cached_property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
+
     def objection(self, got: Array, *, rows: int | None = None) -> str | None:
         """What is wrong with a tensor, or None. rows: how many are expected, None for any."""
         expected = self.shape if rows is None or self.shape[:1] != (-1,) else (rows, *self.shape[1:])
         fits = len(got.shape) == len(expected) and all(
             have == want or want == -1 for have, want in zip(got.shape, expected, strict=True)
         )
-        if fits and str(got.dtype) == self.dtype:
+        if fits and got.dtype == self.numpy_dtype:
             return None
         have, want = codec.datatype_of(str(got.dtype)), codec.datatype_of(self.dtype)
         return f"{self.name!r}: got {have} {list(got.shape)}, expected {want} {list(expected)}"

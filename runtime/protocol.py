@@ -209,14 +209,14 @@ def decode_server(body: bytes) -> ServerMetadata:
 
 
 def _json_tensor(name: str, array: Array) -> _Tensor:
-    return _Tensor(name, codec.datatype_of(str(array.dtype)), array.shape, data=array.reshape(-1).tolist())
+    return _Tensor(name, codec.datatype_in(array), array.shape, data=array.reshape(-1).tolist())
 
 
 def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[memoryview]]:
     facts, parts = [], []
     for name, array in tensors.items():
         data = codec.pack(array)
-        datatype = codec.datatype_of(str(array.dtype))
+        datatype = codec.datatype_in(array)
         facts.append(_Tensor(name, datatype, array.shape, parameters={"binary_data_size": len(data)}))
         parts.append(data)
     return facts, parts

@@ -5,18 +5,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runtime.batching import Batching
 from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
+from runtime.logs import Log
 
 
 @contextmanager
-def serving(*models: ServedModel, limits: Limits | None = None) -> Iterator[str]:
-    """The URL of a server that runs these models."""
-    app = CloudApp({one.name: one for one in models}, "0", limits or Limits())
+def serving(
+    *models: ServedModel,
+    limits: Limits | None = None,
+    batching: Batching | None = None,
+    log: Log | None = None,
+    warm: bool = True,
+) -> Iterator[str]:
+    """The URL of a server that runs these models. warm: not before it is ready."""
+    app = CloudApp({one.name: one for one in models}, "0", limits, batching=batching, log=log)
     with listen("127.0.0.1", 0) as bound:
         server = Server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
-        while not server.started:
+        while not (server.started and (app.ready or not warm)):
             time.sleep(0.005)
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         server.should_exit = True

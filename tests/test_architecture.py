@@ -118,6 +118,9 @@ def test_only_some_files_print() -> None:
         "runtime.protocol",
         "runtime.emulation",
         "runtime.cloud",
+        "runtime.batching",
+        "runtime.metrics",
+        "runtime.logs",
         "runtime.cli",
     ],
 )

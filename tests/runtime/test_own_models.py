@@ -100,7 +100,8 @@ def test_the_answer_with_hardly_any_noise_is_the_models_own(tmp_path: Path) -> N
     inputs = np.random.default_rng(1).random((7, 3, 8, 8), dtype=np.float32)
     np.save(tmp_path / "x.npy", inputs)
     with serving(*served_models(plan, with_reference=False).values()) as url:
-        own.run(plan, noise.noise, tmp_path / "x.npy", tmp_path / "y.npy", server=url, link=None)
+        given = (plan, noise.noise, noise.facts, tmp_path / "x.npy", tmp_path / "y.npy")
+        own.run(*given, server=url, link=None)
     expected = EagerEngine(trace(load_model("own_models:early"))).run([inputs])[0]
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-3)
 

@@ -25,7 +25,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 from runtime import trial
 from runtime.client import CloudClient
-from runtime.serving import served_models
+from runtime.serving import edge_side, served_models
 
 #: Network, cut, public inputs, data, and bytes of what crosses by wire.
 NETWORKS = {
@@ -64,7 +64,7 @@ def test_the_bytes_that_are_sent_are_those_that_were_priced(
         tap = Tap(url)
         with CloudClient(tap.url, plan.model.name) as client:
             levels = found.facts.quantisation
-            with trial.edge_half(network, found.noise, client, quantisation=levels) as edge:
+            with edge_side(plan, network).half(found.noise, client, quantisation=levels) as edge:
                 assert np.isfinite(edge.infer(inputs).outputs[0]).all()
         tap.close()
     (tensors,) = requests(bytes(tap.up[0]))

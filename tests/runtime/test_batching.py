@@ -1,0 +1,229 @@
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from servers import serving
+
+from runtime import protocol
+from runtime.batching import Batching
+from runtime.client import CloudClient
+from runtime.contract import TensorContract
+from runtime.protocol import InferRequest
+from runtime.served import ServedModel
+
+WIDTH, HOLDING = 24, 40
+WEIGHTS = np.random.default_rng(5).normal(size=(WIDTH, 7)).astype(np.float32)
+
+
+class Gated:
+    """A linear layer that computes once it is let; slow to the scheduler until then. odd: no batch with it works."""
+
+    name = "gated"
+
+    def __init__(self, *, odd: float | None = None) -> None:
+        self.gate, self.began = threading.Event(), threading.Event()
+        self.gate.set()
+        self.rows: list[int] = []
+        self._odd = odd
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        self.began.set()
+        assert self.gate.wait(20)
+        (given,) = inputs
+        self.rows.append(len(given))
+        if self._odd is not None and (given == self._odd).any():
+            raise ValueError("a value of the tensor: 12345.678")
+        return [given @ WEIGHTS]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is computed meanwhile."""
+        self.gate.clear()
+        self.began.clear()
+        self.rows.clear()
+        try:
+            yield
+        finally:
+            self.gate.set()
+
+
+def model(engine: Any, *, rows: int = -1, dtype: str = "float32") -> ServedModel:
+    inputs, outputs = (TensorContract("x", dtype, (rows, WIDTH)),), (TensorContract("y", "float32", (rows, 7)),)
+    return ServedModel("m", engine, inputs, outputs, ("float32",))
+
+
+def ask(url: str, tensor: Any, *, timeout_s: float = 30, **parameters: Any) -> httpx.Response:
+    message = protocol.encode_request(InferRequest({"x": tensor}, parameters=parameters))
+    place, headers = f"{url}/v2/models/m/infer", dict(message.headers)
+    return httpx.post(place, content=message.body, headers=headers, timeout=timeout_s)
+
+
+def answer(reply: httpx.Response) -> Any:
+    assert reply.status_code == 200, reply.text
+    return protocol.decode_reply(reply.content, reply.headers.get(protocol.HEADER_LENGTH)).tensors["y"]
+
+
+def waiting(url: str) -> float:
+    return gauge(url, "plan_queue_length")
+
+
+def gauge(url: str, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    samples = [one for family in families for one in family.samples]
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+def until(true: Any) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("it did not come to that")
+
+
+@contextmanager
+def behind(engine: Gated, url: str, pool: ThreadPoolExecutor) -> Iterator[Any]:
+    """While a first request holds the engine."""
+    # Of so many rows no inference was timed, so that it goes to the thread.
+    with engine.held():
+        first = pool.submit(ask, url, np.zeros((HOLDING, WIDTH), np.float32))
+        assert engine.began.wait(20)
+        yield first
+
+
+def test_requests_that_wait_are_one_batch_and_get_the_answers_they_get_alone() -> None:
+    engine = Gated()
+    tensors = [np.random.default_rng(i).normal(size=(1 + i % 3, WIDTH)).astype(np.float32) for i in range(12)]
+    with serving(model(engine)) as url, ThreadPoolExecutor(20) as pool:
+        alone = [answer(ask(url, one)) for one in tensors]
+        with behind(engine, url, pool):
+            asked = [pool.submit(ask, url, one) for one in tensors]
+            until(lambda: waiting(url) == len(tensors))
+        together = [answer(one.result()) for one in asked]
+    assert engine.rows == [HOLDING, sum(map(len, tensors))]
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_int8_with_scales_of_their_own_share_a_batch() -> None:
+    engine = Gated()
+    levels = np.random.default_rng(0).integers(-128, 128, size=(6, 1, WIDTH)).astype(np.int8)
+    scales = [{"x.scale": 0.1 * (i + 1), "x.zero_point": float(i - 3)} for i in range(6)]
+    with serving(model(engine, dtype="int8")) as url, ThreadPoolExecutor(20) as pool:
+        with engine.held():
+            pool.submit(ask, url, np.zeros((HOLDING, WIDTH), np.int8), **scales[0])
+            assert engine.began.wait(20)
+            asked = [pool.submit(ask, url, one, **own) for one, own in zip(levels, scales, strict=True)]
+            until(lambda: waiting(url) == 6)
+        answers = [answer(one.result()) for one in asked]
+    assert engine.rows == [HOLDING, 6]
+    for one, own, got in zip(levels, scales, answers, strict=True):
+        expected = (one.astype(np.float64) - own["x.zero_point"]) * own["x.scale"] @ WEIGHTS
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_batch_is_no_larger_than_it_may_be() -> None:
+    engine = Gated()
+    with serving(model(engine), batching=Batching(most_rows=4)) as url, ThreadPoolExecutor(20) as pool:
+        with behind(engine, url, pool):
+            asked = [pool.submit(ask, url, np.ones((2, WIDTH), np.float32)) for _ in range(3)]
+            until(lambda: waiting(url) == 3)
+        assert all(answer(one.result()).shape == (2, 7) for one in asked)
+    assert engine.rows == [HOLDING, 4, 2]
+
+
+def test_a_model_of_fixed_rows_makes_no_batches() -> None:
+    engine = Gated()
+    with serving(model(engine, rows=1)) as url, ThreadPoolExecutor(8) as pool:
+        engine.rows.clear()
+        asked = [pool.submit(ask, url, np.ones((1, WIDTH), np.float32)) for _ in range(8)]
+        assert all(answer(one.result()).shape == (1, 7) for one in asked)
+    assert engine.rows == [1] * 8
+
+
+def test_what_comes_within_the_delay_is_computed_together() -> None:
+    engine = Gated()
+    with serving(model(engine), batching=Batching(most_rows=4, delay_ms=1000)) as url:
+        engine.rows.clear()
+        with ThreadPoolExecutor(4) as pool:
+            [answer(one) for one in pool.map(lambda _: ask(url, np.ones((1, WIDTH), np.float32)), range(4))]
+    assert engine.rows == [4]  # full, so that nobody waits for the second to end
+
+
+def test_one_odd_request_fails_alone_and_tells_nothing() -> None:
+    engine = Gated(odd=1e9)
+    with serving(model(engine)) as url, ThreadPoolExecutor(20) as pool:
+        with behind(engine, url, pool):
+            odd = pool.submit(ask, url, np.full((1, WIDTH), 1e9, np.float32))
+            asked = [pool.submit(ask, url, np.full((1, WIDTH), float(i), np.float32)) for i in range(5)]
+            until(lambda: waiting(url) == 6)
+        for i, one in enumerate(asked):
+            np.testing.assert_allclose(answer(one.result()), i * WEIGHTS.sum(0)[None], rtol=1e-4, atol=1e-4)
+        assert odd.result().status_code == 500
+        assert odd.result().json() == {"error": "the server failed on this request"}
+        assert answer(ask(url, np.ones((1, WIDTH), np.float32))).shape == (1, 7)
+
+
+def test_beyond_the_queue_a_client_is_told_when_to_come_again() -> None:
+    engine = Gated()
+    with serving(model(engine), batching=Batching(most_waiting=2)) as url, ThreadPoolExecutor(20) as pool:
+        with behind(engine, url, pool):
+            asked = [pool.submit(ask, url, np.ones((1, WIDTH), np.float32)) for _ in range(2)]
+            until(lambda: waiting(url) == 2)
+            refused = ask(url, np.ones((1, WIDTH), np.float32))
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) >= 1
+            assert "busy" in refused.json()["error"]
+            assert gauge(url, "plan_refused_total", reason="queue") == 1
+        assert all(one.result().status_code == 200 for one in asked)
+
+
+def test_what_waits_for_a_client_that_has_gone_is_dropped() -> None:
+    engine = Gated()
+    with serving(model(engine)) as url, ThreadPoolExecutor(20) as pool:
+        with behind(engine, url, pool) as first:
+            with pytest.raises(httpx.ReadTimeout):
+                ask(url, np.ones((1, WIDTH), np.float32), timeout_s=0.3)
+            until(lambda: gauge(url, "plan_refused_total", reason="gone") == 1)
+        first.result()
+        assert answer(ask(url, np.ones((2, WIDTH), np.float32))).shape == (2, 7)
+    assert engine.rows == [HOLDING, 2]
+
+
+def test_health_and_metrics_answer_while_an_inference_runs() -> None:
+    engine = Gated()
+    with serving(model(engine)) as url, ThreadPoolExecutor(2) as pool, behind(engine, url, pool):
+        assert httpx.get(f"{url}/v2/health/live").status_code == 200
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 200
+        assert waiting(url) == 0
+
+
+def test_live_is_not_ready_until_an_inference_was_made() -> None:
+    engine = Gated()
+    with engine.held(), serving(model(engine), warm=False) as url:
+        assert httpx.get(f"{url}/v2/health/live").status_code == 200
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 503
+        assert httpx.get(f"{url}/v2/models/m/ready").status_code == 503
+        engine.gate.set()
+        until(lambda: httpx.get(f"{url}/v2/health/ready").status_code == 200)
+        assert httpx.get(f"{url}/v2/models/m/ready").status_code == 200
+
+
+def test_a_model_that_cannot_make_an_inference_never_gets_ready() -> None:
+    with serving(model(Gated(odd=0.0)), warm=False) as url:
+        assert ask(url, np.zeros((1, WIDTH), np.float32)).status_code == 500
+        assert httpx.get(f"{url}/v2/health/ready").status_code == 503
+        assert answer(ask(url, np.ones((1, WIDTH), np.float32))).shape == (1, 7)
+
+
+def test_the_engines_own_time_is_within_the_clouds() -> None:
+    with serving(model(Gated())) as url, CloudClient(url, "m") as client:
+        given = {"x": np.ones((1, WIDTH), np.float32)}
+        timing = client.infer(given, parameters={"plan_timing": True}).reply.parameters
+        assert 0 < timing["plan_compute_ns"] <= timing["plan_replied_ns"] - timing["plan_received_ns"]
