@@ -40,10 +40,11 @@ class HalfTensor(msgspec.Struct, frozen=True):
     def of(cls, node: Node) -> Self:
         return cls(node.id, node.dtype, node.shape)
 
-    def contract(self, *, any_rows: bool, wire: Wire = "float32") -> TensorContract:
-        """As it is sent. any_rows: its first dimension is the batch, and any batch goes."""
+    def contract(self, *, any_rows: bool, wire: Wire | None = None) -> TensorContract:
+        """As it is sent. any_rows: its first dimension is the batch, and any batch goes. wire: None for as it is."""
         shape = (-1, *self.shape[1:]) if any_rows and self.shape else self.shape
-        return TensorContract(self.node, codec.wire_dtype(self.dtype, wire), shape)
+        dtype = self.dtype if wire is None else codec.wire_dtype(self.dtype, wire)
+        return TensorContract(self.node, dtype, shape)
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
