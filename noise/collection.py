@@ -17,6 +17,7 @@ from noise.tensors import KINDS, from_arrays, to_arrays
 from planner.plan import Plan
 from profiles import artifact, codec
 from profiles.artifact import Count, NonNegative, Positive
+from profiles.codec import Quantisation
 from profiles.errors import ArtifactError, NoiseError
 
 SCHEMA = "plan.noise/1"
@@ -57,13 +58,15 @@ class BoundFacts(msgspec.Struct, frozen=True):
 
 class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
     """What the noise is for and how it was made. settings: what learning was told or found. bound, mixture_bound:
-    null for `laplace`, whose support moves with the input."""
+    null for `laplace`, whose support moves with the input. quantisation: for int8 alone, the levels of each float
+    tensor that crosses."""
 
     kind: str
     architecture: str
     weights: str
     crossing: tuple[Crossing, ...]
     wire: str
+    quantisation: dict[str, Quantisation] | None = None
     data: str
     budget_points: NonNegative
     accuracy: Accuracy
@@ -76,6 +79,8 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
 def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> None:
     """Write noise atomically; the same noise gives the same bytes."""
     fields = msgspec.to_builtins(facts)
+    if facts.quantisation is None:
+        del fields["quantisation"]
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
     arrays = {name: np.ascontiguousarray(one) for name, one in to_arrays(noise).items()}
     artifact.write_bytes(path, _in_order(save(arrays, metadata=metadata)))
@@ -140,3 +145,6 @@ def require_match(facts: NoiseFacts, plan: Plan, *, origin: str) -> None:
         raise NoiseError(f"{origin}: learned for the cut at {theirs}, the plan cuts at {plan.cut.name}; {again}")
     if facts.wire != plan.settings.wire:
         raise NoiseError(f"{origin}: learned for wire {facts.wire}, the plan sends {plan.settings.wire}; {again}")
+    quantised = [one.node for one in plan.cut.crossing if facts.wire == "int8" and codec.is_float(one.dtype)]
+    if lacking := [node for node in quantised if node not in (facts.quantisation or {})]:
+        raise NoiseError(f"{origin}: has no int8 scale for {lacking[0]}; learn the noise anew with `plan learn`")

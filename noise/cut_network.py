@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import fx
 from torch.nn import functional
 
+from noise import quantisation
 from noise.accuracy import compare
 from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, rows_kept
 from noise.collection import Accuracy
@@ -24,6 +25,7 @@ from noise.side_by_side import side_by_side
 from planner.legality import CutRules
 from planner.plan import CrossingTensor, Plan
 from profiles import codec
+from profiles.codec import Quantisation
 from profiles.engine import TorchEngine, batches
 from profiles.errors import DataError, NoiseError
 from profiles.halves import Halves, split
@@ -248,34 +250,66 @@ class CutNetwork:
             result = result.flatten(0, 1)[: len(flat[0])]
         return result
 
+    def quantised(self, noise: Mechanism, on: Activations, *, random: Randomness) -> dict[str, Quantisation]:
+        """For each float tensor that crosses its levels under this noise, where the wire is int8; else none.
+
+        on: rows of data that no user sends; some of them do.
+        """
+        if self.wire != "int8":
+            return {}
+        rows = min(len(on), quantisation.rows_sampled(self.elements))
+        part = on.take(np.linspace(0, len(on) - 1, rows).astype(np.int64))
+        pairs = zip(noise.carried(part.tensors), noise.draw(rows, random), strict=True)
+        return self.levels_of([one + more for one, more in pairs], part.beside)
+
+    def levels_of(self, noisy: Sequence[Array], beside: Sequence[Array]) -> dict[str, Quantisation]:
+        """As `quantised`, from the very tensors [rows, …]."""
+        if self.wire != "int8":
+            return {}
+        found = {name: quantisation.of_noisy(one) for name, one in zip(self.shapes, noisy, strict=True)}
+        floats = [pair for pair in zip(self.beside, beside, strict=True) if codec.is_float(str(pair[1].dtype))]
+        return found | {name: quantisation.of_public(one) for name, one in floats}
+
+    def received(
+        self, noisy: Sequence[Array], beside: Sequence[Array], levels: Mapping[str, Quantisation]
+    ) -> tuple[list[Array], list[Array]]:
+        """What the cloud half gets of tensors [rows, …]: as they were sent, and back in their own type."""
+        crossed = []
+        for name, one in zip((*self.shapes, *self.beside), (*noisy, *beside), strict=True):
+            sent, parameters = codec.to_wire(one, name=name, wire=self.wire, quantisation=levels.get(name))
+            crossed.append(codec.from_wire(sent, name=name, dtype=str(one.dtype), parameters=parameters))
+        return crossed[: len(noisy)], crossed[len(noisy) :]
+
     def judge(
-        self, noise: Mechanism, on: Iterable[Activations], *, random: Randomness, draws: int = 1
+        self,
+        noise: Mechanism,
+        on: Iterable[Activations],
+        *,
+        random: Randomness,
+        draws: int = 1,
+        levels: Mapping[str, Quantisation] | None = None,
     ) -> tuple[Accuracy, float]:
         """Accuracy with fresh noise for every input, in the bits of the wire, and 1/SNR of that noise.
 
-        on: a split's activations, in parts. draws: how often each input is judged.
+        on: a split's activations, in parts. draws: how often each input is judged. levels: of each tensor, for int8.
         1/SNR = σ²(n) / E[a²], of all crossing tensors together; where the input is mapped, n is what is random.
         """
-        clean, noisy, labels = [], [], []
+        clean, answered, labels = [], [], []
         variance, power = 0.0, 0.0
         for part in on:
             carried = noise.carried(part.tensors)
             answers = []
             for turns in _at_once(len(part), self.elements, draws):
                 drawn = noise.draw(turns * len(part), random)
-                sent = [
-                    torch.from_numpy(self._crossed(_repeated(one, turns) + more))
-                    for one, more in zip(carried, drawn, strict=True)
-                ]
-                beside = [_repeated(one, turns) for one in part.beside]
-                with torch.inference_mode():
-                    answers.append(self.logits(sent, beside).argmax(1).numpy().reshape(turns, -1))
+                noisy = [_repeated(one, turns) + more for one, more in zip(carried, drawn, strict=True)]
+                tensors, beside = self.received(noisy, [_repeated(one, turns) for one in part.beside], levels or {})
+                answers.append(self.classes(tensors, beside).reshape(turns, -1))
                 variance += turns * len(part) * sum(float(one.var()) * one.shape[1] for one in drawn) / draws
-            noisy.append(np.concatenate(answers))
+            answered.append(np.concatenate(answers))
             clean.append(part.clean)
             labels.append(part.labels)
             power += sum(float(np.square(one).sum()) for one in part.tensors)
-        found = compare(np.concatenate(clean), np.concatenate(noisy, axis=1), np.concatenate(labels))
+        found = compare(np.concatenate(clean), np.concatenate(answered, axis=1), np.concatenate(labels))
         return found, variance / power
 
     def divergence(self, noise: Mechanism, on: Activations, *, random: Randomness) -> float:
@@ -290,7 +324,9 @@ class CutNetwork:
             total += float(functional.kl_div(noisy, clean, log_target=True, reduction="sum"))
         return total / len(on)
 
-    def _crossed(self, noisy: Array) -> Array:
-        """What the cloud gets of a tensor [rows, n]: as it was sent, and back in float32."""
-        sent, parameters = codec.to_wire(noisy, name="n", wire=self.wire)
-        return codec.from_wire(sent, name="n", dtype="float32", parameters=parameters)
+    def classes(self, tensors: Sequence[Array], beside: Sequence[Array]) -> NDArray[np.int64]:
+        """What the cloud half names on flattened crossing tensors, [rows]."""
+        with torch.inference_mode():
+            logits = self.logits([torch.from_numpy(one) for one in tensors], beside)
+        named: NDArray[np.int64] = logits.argmax(1).numpy()
+        return named

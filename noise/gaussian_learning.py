@@ -126,12 +126,12 @@ class Learner:
             int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
         )
 
-    def _noisy_logits(self, part: Activations, random: torch.Generator) -> torch.Tensor:
+    def _noisy(self, part: Activations, random: torch.Generator) -> list[torch.Tensor]:
         noisy = []
         for one, tensor in zip(self.learnables, part.tensors, strict=True):
             given = torch.from_numpy(tensor)
             noisy.append(one.carried(given) + one.normal.noise(torch.randn(given.shape, generator=random)))
-        return self.task.cut.logits(noisy, part.beside)
+        return noisy
 
     def _one_step(self) -> None:
         schedule, train = self.schedule, self.task.train
@@ -142,7 +142,7 @@ class Learner:
         random = self._generator(0)
         rows = torch.randint(len(train), (self._batch,), generator=random).sort().values.numpy()
         part = train.take(rows)
-        logits = self._noisy_logits(part, random)
+        logits = self.task.cut.logits(self._noisy(part, random), part.beside)
         clean = torch.from_numpy(part.logits).log_softmax(1)
         divergence = functional.kl_div(logits.log_softmax(1), clean, log_target=True, reduction="batchmean")
         if self._step % self._bound_every == 0 or not self._bound_gradients:
@@ -187,8 +187,11 @@ class Learner:
         rows = torch.randint(len(holdout), (min(len(holdout), 8 * self._batch),), generator=random)
         part = holdout.take(rows.sort().values.numpy())
         with torch.inference_mode():
-            noisy = self._noisy_logits(part, random).argmax(1).numpy()
-        now = 100 * float(np.mean(part.clean == part.labels) - np.mean(noisy == part.labels))
+            noisy = [one.numpy() for one in self._noisy(part, random)]
+        # The bits of the wire cost accuracy too; steps do without them, as rounding has no gradient.
+        cut = self.task.cut
+        classes = cut.classes(*cut.received(noisy, part.beside, cut.levels_of(noisy, part.beside)))
+        now = 100 * float(np.mean(part.clean == part.labels) - np.mean(classes == part.labels))
         kept = steering.memory
         self._loss = now if math.isnan(self._loss) else kept * self._loss + (1 - kept) * now
         error = min(1.0, max(-1.0, (target - self._loss) / target))

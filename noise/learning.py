@@ -137,7 +137,7 @@ def learn(
         )
         with threads_for(cut):
             found = _LEARNERS[kind](task, options)
-        judged = _judged(cut, found.noise, data, seed)
+        judged = _judged(task, found.noise, data)
         if confident:
             found, judged = _confident(task, found, judged, data, options)
         accuracy, snr_inverse = judged
@@ -150,6 +150,7 @@ def learn(
         weights=plan.model.weights or cut.network.model.weights,
         crossing=tuple(Crossing(name, shape) for name, shape in cut.shapes.items()),
         wire=plan.settings.wire,
+        quantisation=task.quantised(found.noise) or None,
         data=data.name,
         budget_points=budget_points,
         accuracy=accuracy,
@@ -224,11 +225,13 @@ def _digest(labels: Labels | None) -> str | None:
     return None if labels is None else hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
 
 
-def _judged(cut: CutNetwork, noise: Mechanism, data: Dataset, seed: int) -> tuple[Accuracy, float]:
+def _judged(task: Task, noise: Mechanism, data: Dataset) -> tuple[Accuracy, float]:
+    cut = task.cut
     # Every so many-fold row: test data may be sorted by class. `Accuracy.n` says how many were taken.
     every = math.ceil(len(data.test) * cut.elements / TEST_ELEMENTS)
     test = data.test[:: max(1, every)]
-    return cut.judge(noise, cut.stream(test, origin=data.name), random=SeededRandom(seed, 2))
+    stream, random = cut.stream(test, origin=data.name), SeededRandom(task.seed, 2)
+    return cut.judge(noise, stream, random=random, levels=task.quantised(noise))
 
 
 def _confident(
@@ -250,7 +253,7 @@ def _confident(
         if weaker is None:
             break
         found = replace(weaker, settings={**weaker.settings, "tightened": turn + 1, "tightened_points": points})
-        judged = _judged(task.cut, found.noise, data, task.seed)
+        judged = _judged(task, found.noise, data)
     raise InfeasibleError(
         f"no noise keeps the upper end of the interval within {task.budget.points:g} points on the test inputs; "
         f"it needs {sufficient(needed)}: raise --budget to that, or leave out --confident"

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from noise.activations import CHUNK_ELEMENTS
-from noise.laplace import OrderedLaplace
+from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.randomness import SeededRandom
 from noise.task import Task
+from profiles.codec import Quantisation
 
 #: Hold-out rows, fewer where tensors are large but never below LEAST_ROWS; sets of sorted samples likewise. The order
 #: statistics of a large tensor hardly vary, so that a few sets stand for all.
@@ -52,21 +52,23 @@ class SampledHoldout:
         """Right without noise − right with it [d, rows], for each distribution and row, at a gain."""
         right = (self._part.clean == self._part.labels).astype(float)
         distributions = next(iter(kept.values())).distributions
-        return np.stack([right - self._right(kept, index, gain) for index in range(distributions)])
+        levels = self._task.quantised(LaplaceNoise(kept).scaled(gain))
+        return np.stack([right - self._right(kept, index, gain, levels) for index in range(distributions)])
 
-    def _right(self, kept: Mapping[str, OrderedLaplace], index: int, gain: float) -> NDArray[np.bool_]:
-        answers = []
-        most = max(1, CHUNK_ELEMENTS // self._task.cut.elements)
+    def _right(
+        self, kept: Mapping[str, OrderedLaplace], index: int, gain: float, levels: Mapping[str, Quantisation]
+    ) -> NDArray[np.bool_]:
+        answers, cut = [], self._task.cut
+        most = max(1, CHUNK_ELEMENTS // cut.elements)
         columns = [_ranks(one.order[index]) for one in kept.values()]
         for start in range(0, len(self._part), most):
             part = self._part.take(slice(start, start + most))
             sets = np.arange(start, start + len(part)) % len(self._sorted[0])
-            noisy = []
+            noisy: list[NDArray[np.float32]] = []
             for tensor, samples, rank, one in zip(part.tensors, self._sorted, columns, kept.values(), strict=True):
                 drawn = np.take(samples[sets], rank, axis=1) * np.float32(gain * one.scale[index])
-                noisy.append(torch.from_numpy(tensor + drawn + np.float32(gain * one.loc[index])))
-            with torch.inference_mode():
-                answers.append(self._task.cut.logits(noisy, part.beside).argmax(1).numpy() == part.labels)
+                noisy.append(tensor + drawn + np.float32(gain * one.loc[index]))
+            answers.append(cut.classes(*cut.received(noisy, part.beside, levels)) == part.labels)
         return np.concatenate(answers)
 
     def judge(self, kept: Mapping[str, OrderedLaplace], *, gain: float = 1.0) -> Estimate:

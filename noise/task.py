@@ -14,6 +14,7 @@ from noise.cut_network import CutNetwork
 from noise.learning_log import LearningLog
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
+from profiles.codec import Quantisation
 
 Progress = Callable[[int, int], None]
 Array = NDArray[Any]
@@ -70,7 +71,12 @@ class Task:
         wanted = min(JUDGED_DRAWS, math.ceil(JUDGED_ROWS / rows))
         draws = max(1, min(wanted, JUDGED_ELEMENTS // (rows * self.cut.elements)))
         random = SeededRandom(self.seed, 1, draw)
-        return self.cut.judge(noise, self.holdout, random=random, draws=draws)
+        levels = self.quantised(noise)
+        return self.cut.judge(noise, self.holdout, random=random, draws=draws, levels=levels)
+
+    def quantised(self, noise: Mechanism) -> dict[str, Quantisation]:
+        """The int8 levels of what crosses under this noise, the same for the same noise; none on another wire."""
+        return self.cut.quantised(noise, self.holdout, random=SeededRandom(self.seed, 6))
 
     def needed_points(self, noise: Mechanism) -> float:
         """The smallest budget that this noise keeps."""

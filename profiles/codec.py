@@ -1,16 +1,19 @@
 """Tensor ↔ bytes, as the Open Inference Protocol's binary extension has them: little-endian, row-major.
 
-Floats may cross in fewer bits: as float16, or as int8 with a scale and a zero point for a whole message's tensor,
-which travel beside it: value = scale × (byte − zero point).
+Floats may cross in fewer bits: as float16, or as int8 with the tensor's scale and zero point, which travel beside it:
+value = scale × (level − zero point). Both are fixed beforehand, never found from what is sent: a message's own range
+would tell of its input, and a row would be sent otherwise alone than in a batch.
 """
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, prod
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles.artifact import Positive
 from profiles.errors import PlanError
 
 #: NumPy type name ↔ the protocol's datatype.
@@ -79,34 +82,88 @@ def wire_dtype(dtype: str, wire: str) -> str:
     return wire
 
 
-def to_wire(tensor: NDArray[Any], *, name: str, wire: str) -> tuple[NDArray[Any], dict[str, float]]:
-    """A tensor as it crosses, and the parameters that bring it back (`NAME.scale`, `NAME.zero_point`; int8 alone)."""
+class Quantisation(msgspec.Struct, frozen=True):
+    """The 256 levels of a tensor that crosses as int8: value = scale × (level − zero_point), level −128 … 127.
+
+    The zero point is a level too, so that zero crosses exactly (Jacob et al., "Quantization and Training of Neural
+    Networks for Efficient Integer-Arithmetic-Only Inference", 2018) and ONNX' DequantizeLinear can take both.
+    """
+
+    scale: Positive
+    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=127)]
+
+    @classmethod
+    def over(cls, low: float, high: float) -> "Quantisation":
+        """Levels from low to high, the range widened to hold zero; half a level off at most in it, cut off beyond."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = (high / 255 - low / 255) or 1.0  # apart, as their difference may be no finite number
+        return cls(scale, min(127, max(-128, round(-128 - low / scale))))
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude of a level."""
+        return self.scale * max(127 - self.zero_point, 128 + self.zero_point)
+
+    def levels(self, tensor: NDArray[Any]) -> NDArray[np.int8]:
+        """Each element's nearest level; what lies beyond the range gets its end's.
+
+        float32 will do where the tensor is no wider: within the range |x / scale| is at most 255, so that the
+        quotient is off by 2^-15 of a level at most, and a copy in float64 would take six times as long on 12 MB.
+        """
+        work = np.float32 if tensor.dtype.itemsize <= 4 and _NARROW < self.scale < 1 / _NARROW else np.float64
+        with np.errstate(over="ignore"):  # infinity is beyond the range
+            levels = np.multiply(tensor, work(1 / self.scale), dtype=work)
+        levels += work(self.zero_point)
+        np.rint(levels, out=levels)
+        np.clip(levels, -128, 127, out=levels)
+        whole: NDArray[np.int8] = levels.astype(np.int8)
+        return whole
+
+
+#: Between this and its inverse a scale and its inverse are normal numbers of float32.
+_NARROW = 2.0**-100
+
+
+def to_wire(
+    tensor: NDArray[Any], *, name: str, wire: str, quantisation: Quantisation | None = None
+) -> tuple[NDArray[Any], dict[str, float]]:
+    """A tensor as it crosses, and the parameters that bring it back (`NAME.scale`, `NAME.zero_point`; int8 alone).
+
+    Raises PlanError where it is to cross as int8 and no levels are given.
+    """
     dtype = wire_dtype(str(tensor.dtype), wire)
     if dtype == str(tensor.dtype):
         return tensor, {}
     if dtype != "int8":
         limit = np.finfo(dtype).max  # beyond it lies infinity
         return np.clip(tensor, -limit, limit).astype(dtype), {}
-    exact = tensor.astype(np.float64)  # in 16 bits a difference of neighbours vanishes
-    low, high = (float(exact.min()), float(exact.max())) if exact.size else (0.0, 0.0)
-    if high > low:
-        scale = (high - low) / 255
-        zero_point = round(-128 - low / scale)
-    else:  # one value everywhere
-        scale, zero_point = abs(low) / 127 or 1.0, 0
-    levels = np.clip(np.rint(exact / scale) + zero_point, -128, 127).astype(np.int8)
-    return levels, {f"{name}.scale": scale, f"{name}.zero_point": zero_point}
+    if quantisation is None:
+        raise PlanError(f"{name} is to cross as int8 and has no scale; learn noise for this plan with `plan learn`")
+    parameters = {f"{name}.scale": quantisation.scale, f"{name}.zero_point": quantisation.zero_point}
+    return quantisation.levels(tensor), parameters
 
 
 def from_wire(tensor: NDArray[Any], *, name: str, dtype: str, parameters: Mapping[str, Any]) -> NDArray[Any]:
-    """What `to_wire` was given, as far as the wire's bits tell. Raises PlanError for parameters that are none."""
+    """What `to_wire` was given, as far as the wire's bits tell. Raises PlanError for parameters that are none.
+
+    float32 will do for float32: level − zero point is a whole number, exact, and a product is off by 2^-23 of itself,
+    where half a level is 2^-9 of the largest. A peer's own parameters may be any: wide ones are taken in float64.
+    """
     if str(tensor.dtype) == dtype:
         return tensor
     if tensor.dtype != np.int8:
         return tensor.astype(dtype)
     scale, zero_point = (_number(parameters, f"{name}.{part}") for part in ("scale", "zero_point"))
+    plain = _NARROW < abs(scale) < 1 / _NARROW and abs(zero_point) < 1000
+    work = np.float32 if plain and dtype != "float64" else np.float64
     with np.errstate(over="ignore"):
-        return ((tensor.astype(np.float64) - zero_point) * scale).astype(dtype)
+        values: NDArray[Any] = tensor.astype(work)
+        np.subtract(values, work(zero_point), out=values)
+        np.multiply(values, work(scale), out=values)
+        limit = float(np.finfo(dtype).max)
+        if abs(scale) * (128 + abs(zero_point)) >= limit:
+            np.clip(values, -limit, limit, out=values)
+        return values.astype(dtype, copy=False)
 
 
 def _number(parameters: Mapping[str, Any], key: str) -> float:

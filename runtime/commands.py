@@ -140,7 +140,17 @@ def run(
     emulated = None if link is None else links.load(link)
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
-        answered = own.run(planned, learned, input, output, side=side, server=server, link=way, key=key)
+        answered = own.run(
+            planned,
+            learned,
+            input,
+            output,
+            side=side,
+            server=server,
+            link=way,
+            quantisation=facts.quantisation,
+            key=key,
+        )
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
         return

@@ -19,6 +19,7 @@ from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from noise.randomness import Randomness
 from profiles import codec
+from profiles.codec import Quantisation
 from profiles.engine import Engine
 from profiles.errors import NoiseError, PeerError
 from runtime.client import CloudClient, Exchange
@@ -67,19 +68,21 @@ class EdgeHalf:
         replies: Sequence[TensorContract],
         beside: Sequence[str] = (),
         wire: str = "float32",
+        quantisation: Mapping[str, Quantisation] | None = None,
         joined: Joined = lambda own, theirs: list(theirs),
         key: DrawKey | None = None,
         random: Randomness | None = None,
         timing: bool = False,
     ) -> None:
         """crossing: names in the order in which the half returns them. beside: those of them that are left alone
-        (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent. replies:
-        what the cloud half answers with.
+        (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent;
+        quantisation: with int8 the levels of each, as they were fixed with the noise. replies: what the cloud half
+        answers with.
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
         input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
         server for its clock readings.
 
-        Raises NoiseError where the noise is not for the crossing tensors that take noise.
+        Raises NoiseError where the noise is not for the crossing tensors that take noise, or lacks their levels.
         """
         noised = [name for name in crossing if name not in beside]
         if sorted(noise.nodes) != sorted(noised):
@@ -87,6 +90,9 @@ class EdgeHalf:
                 f"the noise is for {', '.join(noise.nodes)}; what crosses and takes noise is {', '.join(noised)}; "
                 "learn noise for this plan with `plan learn`"
             )
+        self._quantisation = dict(quantisation or {})
+        if wire == "int8" and (lacking := [name for name in noised if name not in self._quantisation]):
+            raise NoiseError(f"{lacking[0]} is to cross as int8 and the noise has no scale for it; learn it anew")
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
         self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
         self._wire, self._gaps = wire, grid.gaps(noise)
@@ -136,7 +142,8 @@ class EdgeHalf:
         sent, parameters = dict[str, Array](), dict(self._parameters)
         for name in self._crossing:
             tensor = crossing[name] if name in self._beside else hidden[name]
-            sent[name], scaling = codec.to_wire(tensor, name=name, wire=self._wire)
+            levels = self._quantisation.get(name)
+            sent[name], scaling = codec.to_wire(tensor, name=name, wire=self._wire, quantisation=levels)
             parameters |= scaling
         return sent, parameters
 

@@ -1,6 +1,6 @@
 """The user's own inputs, from a file to a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from noise.mechanism import Mechanism
 from noise.network_inputs import NetworkInput, in_order
 from planner.plan import Plan
 from profiles import artifact
+from profiles.codec import Quantisation
 from profiles.engine import batches
 from profiles.errors import DataError
 from profiles.link import LinkProfile
@@ -33,13 +34,15 @@ def run(
     side: EdgeSide | None = None,
     server: str | None,
     link: LinkProfile | None,
+    quantisation: Mapping[str, Quantisation] | None = None,
     key: DrawKey | None = None,
 ) -> int:
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
     side: the edge's, of a split folder; without it the plan's model is loaded.
-    link: emulated in front of a local cloud, None for plain loopback. key: draws are keyed, else fresh.
+    link: emulated in front of a local cloud, None for plain loopback. quantisation: of the noise's facts, for int8.
+    key: draws are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     if side is None:
@@ -50,7 +53,7 @@ def run(
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         client = stack.enter_context(connect(url, plan, side))
-        edge = stack.enter_context(side.half(noise, client, key=key))
+        edge = stack.enter_context(side.half(noise, client, quantisation=quantisation, key=key))
         parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
     stream = BytesIO()

@@ -3,7 +3,7 @@
 A side is made from a plan and its model (`serving`), or from a folder that `plan split` wrote (`folders`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,6 +16,7 @@ from noise.network_inputs import NetworkInput, fitted
 from planner.plan import Plan, Wire
 from profiles import codec
 from profiles.artifact import Count
+from profiles.codec import Quantisation
 from profiles.engine import Engine
 from profiles.errors import ArtifactError, PlanError
 from profiles.graph import LayerGraph, Node
@@ -127,9 +128,16 @@ class EdgeSide:
         return fitted(self.inputs, inputs, origin=origin)
 
     def half(
-        self, noise: Mechanism, client: CloudClient, *, key: DrawKey | None = None, timing: bool = False
+        self,
+        noise: Mechanism,
+        client: CloudClient,
+        *,
+        quantisation: Mapping[str, Quantisation] | None = None,
+        key: DrawKey | None = None,
+        timing: bool = False,
     ) -> EdgeHalf:
-        """Ready to infer. key: draws are keyed, else fresh. timing: ask the server for its clock readings."""
+        """Ready to infer. quantisation: of the noise's facts, for int8. key: draws are keyed, else fresh. timing: ask
+        the server for its clock readings."""
         return EdgeHalf(
             self.engine,
             noise,
@@ -137,6 +145,7 @@ class EdgeSide:
             crossing=[one.node for one in self.agreed.crossing],
             beside=self.agreed.beside,
             wire=self.agreed.wire,
+            quantisation=quantisation,
             replies=self.agreed.replies,
             joined=self.agreed.joined,
             key=key,

@@ -76,7 +76,8 @@ def run(
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
         client = stack.enter_context(connect(url, plan, side))
-        edge = stack.enter_context(side.half(noise, client, key=key, timing=True))
+        half = side.half(noise, client, quantisation=facts.quantisation, key=key, timing=True)
+        edge = stack.enter_context(half)
         reference = None
         if server is None and whole is not None:
             named = CloudClient(url, cloud_only_name(plan.model.name))
