@@ -25,6 +25,7 @@ from planner.plan import Plan
 from planner.planning import cut
 from profiles import artifact
 from profiles.errors import ArtifactError, PlanError
+from profiles.halves import require_equal, tolerance_across_engines
 from profiles.link import presets
 from profiles.models import load_model
 from profiles.profiling import profile
@@ -143,9 +144,7 @@ def test_folders_compute_what_the_whole_network_does(name: str, tmp_path: Path) 
     crossing = edge.engine.run(inputs)
     answer = edge.agreed.joined(crossing, cloud.engine.run(crossing[: len(edge.agreed.crossing)]))
     expected = [one.numpy() for one in network.eager([torch.from_numpy(one) for one in inputs])]
-    assert len(answer) == len(expected)
-    for one, other in zip(answer, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * np.abs(other).max())
+    require_equal(expected, answer, tolerance=tolerance_across_engines(expected))
 
 
 def test_halves_run_in_the_engine_that_was_planned(lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset) -> None:
