@@ -120,7 +120,7 @@ def run(
     from profiles import link as links
     from profiles.errors import PlanError
     from runtime import own, report, trial
-    from runtime.opening import noise_for, to_run
+    from runtime.opening import files_of, noise_for, to_run
 
     if (input is None) != (output is None):
         raise PlanError("plan run: --input and --output go together; give both or neither")
@@ -128,10 +128,10 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
-    noise = noise_for(plan, noise)
-    artifact.require_writable(out, output, beside=[plan, noise, input])
     terminal = Terminal(json=json)
     planned, side = to_run(plan, server=server)
+    noise = noise_for(plan, noise)
+    artifact.require_writable(out, output, beside=[*files_of(plan), noise, input])
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
     key = None

@@ -15,7 +15,7 @@ from runtime import cli
 
 COMMANDS = (
     *("profile", "link", "predictor fit", "predictor measure"),
-    *("cut", "show", "data", "data fetch", "models", "models train", "learn", "serve", "run"),
+    *("cut", "show", "data", "data fetch", "models", "models train", "learn", "serve", "run", "split", "export"),
 )
 
 

@@ -35,6 +35,7 @@ from runtime.external_data import require_self_contained
 from runtime.opening import to_run, to_serve
 
 ROOT = Path(__file__).parents[2]
+OURS = {**os.environ, "PYTHONPATH": str(ROOT)}
 #: `plan`, in a process that cannot import torch.
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from runtime.cli import main; main()"
 
@@ -93,7 +94,8 @@ def served(folder: Path) -> Iterator[str]:
 
 def without_torch(*arguments: object) -> dict[str, Any]:
     command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    place = ROOT / "tests"  # where the user's own data are
+    done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=OURS, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -105,8 +107,10 @@ def test_two_folders_serve_and_run_without_torch(halves: Path, mnist: Dataset, t
         given = ("--server", url, "--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy")
         assert without_torch("run", halves / "edge", *given)["inputs"] == 150
         record = without_torch("run", halves / "edge", "--server", url, "--data", "mnist", "--samples", 20)
+        own = without_torch("run", halves / "edge", "--server", url, "--data", "own_digits:data", "--samples", 2)
     assert (np.load(tmp_path / "y.npy").argmax(1) == mnist.test.labels[:150]).mean() > 0.9
     assert record["accuracy"]["noisy"] > 95
+    assert own["accuracy"]["n"] == 20
     assert record["accuracy"]["clean"] is None
     assert record["equal_to_whole"] is None
     assert record["speedup_vs_cloud_only"] is None
@@ -235,6 +239,13 @@ def test_a_tensor_marked_as_public_in_the_manifest_is_not_sent(broken: Path, mni
             trial.run(plan, noise, facts, mnist, side=side, server=url, samples=5)
 
 
+def test_nothing_is_sent_without_noise(broken: Path, plan_command: Callable[..., Any]) -> None:
+    (broken / "edge" / "noise.safetensors").unlink()
+    done = plan_command("run", broken / "edge", "--server", "http://127.0.0.1:9", "--data", "mnist")
+    assert done.code == 2
+    assert "nothing is sent without noise; give --noise FILE" in done.err
+
+
 @pytest.mark.parametrize("location", ["/etc/passwd", "weights.bin"])
 def test_a_half_that_reads_other_files_is_refused(location: str, broken: Path) -> None:
     half = broken / "cloud" / "half.onnx"
@@ -263,7 +274,8 @@ def test_external_data_is_found_in_a_branch_too() -> None:
     ("arguments", "word"),
     [
         (("run", "edge"), "say where it is with --server"),
-        (("run", "cloud", "--server", "http://127.0.0.1:9"), "give --noise FILE"),
+        (("run", "cloud", "--server", "http://127.0.0.1:9"), "the cloud's half, expected the edge's"),
+        (("run", "", "--server", "http://127.0.0.1:9"), "holds both halves"),
         (("run", "", "--noise", "edge/noise.safetensors", "--server", "http://127.0.0.1:9"), "holds both halves"),
         (("serve", "edge", "--port", "0"), "the edge's half, expected the cloud's"),
         (("serve", "cloud", "--port", "0", "--with-reference"), "needs the whole model"),
