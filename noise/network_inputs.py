@@ -19,8 +19,8 @@ Array = NDArray[Any]
 class NetworkInput(msgspec.Struct, frozen=True, kw_only=True):
     """One input of a network.
 
-    name: by which its owner knows it. node: its id in the graph, where a taken name is changed. shape: of one row, the
-    batch left out. low, high: between which the model's own example of it lies.
+    name: by which its owner knows it. node: its id in the graph, which differs where the name was taken. shape: of
+    one row, the batch left out. low, high: between which the model's own example of it lies.
     """
 
     name: str

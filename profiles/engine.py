@@ -1,4 +1,4 @@
-"""Runs a network or a half: arrays in, arrays out. The seam behind which torch stands."""
+"""Runs a network or a half: arrays in, arrays out. The seam behind which torch and ONNX Runtime stand."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: Engine of a profile → torch's device.
-ENGINES: dict[str, str] = {"torch": "cpu", "torch-cuda": "cuda"}
+#: Engine of a profile → the device on which torch runs what the engine does not.
+ENGINES: dict[str, str] = {"torch": "cpu", "torch-cuda": "cuda", "onnxruntime": "cpu"}
 
 
 class Engine(Protocol):
@@ -151,7 +151,7 @@ def run_in_batches(
 
 
 def torch_device(engine: str) -> str:
-    """Where torch runs an engine of a profile: `torch` on the CPU, `torch-cuda` on a GPU.
+    """Where torch runs for an engine of a profile: on a GPU for `torch-cuda`, else on the CPU.
 
     Raises ProfileError for an engine that is not here, or a GPU that is not.
     """

@@ -2,9 +2,7 @@
 
 import difflib
 import hashlib
-import importlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiles.errors import ModelError, PlanError
+from profiles.errors import ModelError
+from profiles.functions import import_function, one_line
 from profiles.zoo.catalog import ZOO
 
 
@@ -57,34 +56,6 @@ def load_model(source: str) -> Model:
     )
 
 
-def import_function(source: str, *, wrong: type[PlanError] = ModelError) -> Callable[[], Any]:
-    """The function of `package.module:function`; the current folder is searched after ours."""
-    place, _, name = source.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        function = getattr(importlib.import_module(place), name)
-    except ModuleNotFoundError as error:
-        raise wrong(f"{source}: no module {error.name!r}, searched from {here}") from error
-    except AttributeError as error:
-        raise wrong(f"{source}: module {place!r} has no {name!r}") from error
-    except (Exception, SystemExit) as error:
-        raise wrong(f"{source}: importing it failed with {type(error).__name__}: {_one_line(error)}") from error
-    if not callable(function):
-        raise wrong(f"{source} is {type(function).__name__}, expected a function without arguments")
-    return _translated(function, source, wrong)
-
-
-def _translated(function: Callable[[], Any], source: str, wrong: type[PlanError]) -> Callable[[], Any]:
-    def call() -> Any:
-        try:
-            return function()
-        except (Exception, SystemExit) as error:
-            raise wrong(f"{source} failed with {type(error).__name__}: {_one_line(error)}") from error
-
-    return call
-
-
 def _from_function(source: str) -> Model:
     made = import_function(source)()
     expected = "expected (module, example inputs): a tuple of tensors, or a dictionary of them by name"
@@ -110,13 +81,8 @@ def _from_pt2(path: Path) -> Model:
     try:
         program = torch.export.load(path)
     except Exception as error:
-        raise ModelError(f"{path}: not a model saved by torch.export.save ({_one_line(error)})") from error
+        raise ModelError(f"{path}: not a model saved by torch.export.save ({one_line(error)})") from error
     if program.example_inputs is None:
         raise ModelError(f"{path}: holds no example inputs; save it with torch.export.save of a fresh export")
     args, kwargs = program.example_inputs
     return Model(path.stem, str(path), program.module(), tuple(args), dict(kwargs))
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"

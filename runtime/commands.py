@@ -177,7 +177,7 @@ def run(
     from profiles import link as links
     from profiles.errors import PlanError
     from runtime import guard, own, report, trial
-    from runtime.opening import noise_for, to_run
+    from runtime.opening import files_of, noise_for, to_run
 
     if (input is None) != (output is None):
         raise PlanError("plan run: --input and --output go together; give both or neither")
@@ -192,12 +192,12 @@ def run(
         )
     elif ca or client_cert or client_key or token_file or insecure:
         raise PlanError("plan run: --ca, --client-cert, --client-key, --token-file and --insecure need --server")
-    noise = noise_for(plan, noise)
-    artifact.require_writable(out, output, beside=[plan, noise, input])
     terminal = Terminal(json=json)
     if server is not None and security is not None and (warning := guard.client_warning(server, security)):
         terminal.warn(warning)
     planned, side = to_run(plan, server=server)
+    noise = noise_for(plan, noise)
+    artifact.require_writable(out, output, beside=[*files_of(plan), noise, input])
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
     key = None

@@ -65,12 +65,12 @@ def export(
     import msgspec
 
     from planner import plan as plans
-    from runtime import triton as repositories
     from runtime.sides import require_cut
+    from runtime.triton import export as export_triton
 
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     require_cut(planned)
-    folder = repositories.export(planned, triton, noise=noise)
+    folder = export_triton(planned, triton, noise=noise)
     terminal.say(f"written: {folder}; serve it with tritonserver --model-repository={triton}")
     terminal.document(msgspec.json.encode({"model": planned.model.name, "folder": str(folder)}))

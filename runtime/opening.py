@@ -42,6 +42,11 @@ def to_run(path: Path, *, server: str | None) -> tuple[Plan, EdgeSide | None]:
     return plan, None
 
 
+def files_of(path: Path) -> list[Path]:
+    """What is read there, and must not be written over."""
+    return list(path.iterdir()) if path.is_dir() else [path]
+
+
 def noise_for(path: Path, given: Path | None) -> Path:
     """The noise file: as given, else the folder's own. Raises ArtifactError where there is none."""
     if given is not None:

@@ -32,7 +32,7 @@ def planned_edge(plan: Plan) -> tuple[CutNetwork, EdgeSide]:
     Raises NoiseError, ProfileError, ModelError as `CutNetwork.of`, `torch_device` and `to_onnx`.
     """
     set_threads(plan.edge.threads)
-    cut = CutNetwork.of(plan, device=planned_device(plan.edge.engine))
+    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
     return cut, edge_side(plan, cut)
 
 
@@ -86,11 +86,6 @@ def cloud_onnx(plan: Plan, cut: CutNetwork) -> bytes:
     )
 
 
-def planned_device(engine: str) -> str:
-    """torch's device for an engine of a plan. Raises ProfileError as `torch_device`."""
-    return "cpu" if engine == OnnxEngine.name else torch_device(engine)
-
-
 def served_models(plan: Plan, *, with_reference: bool, threads: int | None = None) -> dict[str, ServedModel]:
     """The cloud half by its name, and on request the whole network, in the engine of the plan's cloud.
 
@@ -98,7 +93,7 @@ def served_models(plan: Plan, *, with_reference: bool, threads: int | None = Non
 
     Raises NoiseError where the plan has no cut or its model is not the one that was planned.
     """
-    device = planned_device(plan.cloud.engine)
+    device = torch_device(plan.cloud.engine)
     cut = CutNetwork.of(plan)
     served = [cloud_side(plan, cut, device=device, threads=threads).served()]
     if with_reference:

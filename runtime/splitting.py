@@ -1,10 +1,5 @@
 """A plan and its model → two folders, with what each side needs and no more."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -18,7 +13,6 @@ from noise import collection
 from noise.cut_network import CutNetwork
 from planner.plan import Plan
 from profiles import artifact
-from profiles.errors import ArtifactError
 from runtime.folders import FACTS, HALF, NOISE, PLAN, HalfFacts
 from runtime.serving import agreement_of, cloud_onnx, edge_onnx
 
@@ -36,18 +30,16 @@ class SplitPlan:
 
 
 def split(plan: Plan, out: Path, *, noise: Path | None = None) -> SplitPlan:
-    """Write `out/edge/` and `out/cloud/`, both or neither. noise: a file copied to the edge's folder, never to
-    the cloud's.
+    """Write `out/edge/` and `out/cloud/`, both or neither. noise: a file that is copied to the edge's folder alone.
 
     Raises ArtifactError (`out` holds something), NoiseError (noise for another plan), ModelError (no form as ONNX).
     """
-    _require_free(out)
     if noise is not None:
         _, facts = collection.read(noise)
         collection.require_match(facts, plan, origin=str(noise))
-    cut = CutNetwork.of(plan)
-    shared = shared_weights(cut.halves.edge, cut.halves.cloud)
-    with _appearing(out) as folder:
+    with artifact.new_folder(out) as folder:
+        cut = CutNetwork.of(plan)
+        shared = shared_weights(cut.halves.edge, cut.halves.cloud)
         _write(folder / "edge", "edge", plan, cut, edge_onnx(plan, cut), shared)
         _write(folder / "cloud", "cloud", plan, cut, cloud_onnx(plan, cut), shared)
         if noise is not None:
@@ -87,29 +79,6 @@ def _write(
     artifact.write_bytes(folder / HALF, half)
     artifact.write(folder / PLAN, msgspec.structs.replace(plan, model=facts.model))
     artifact.write(folder / FACTS, facts)
-
-
-def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ArtifactError(f"{out}: holds something already; choose a new or an empty folder with --out")
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its place at the end: a reader sees all of it or nothing."""
-    target = Path(os.path.realpath(out))
-    temporary = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        yield temporary
-        temporary.chmod(0o777 & ~artifact.umask())
-        temporary.replace(target)
-    except OSError as error:
-        raise ArtifactError(f"{out}: cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:

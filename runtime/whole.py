@@ -47,13 +47,14 @@ class WholeNetwork:
         own, cloud = EagerEngine(self.cut.network), cloud_side(self.plan, self.cut, threads=self.plan.edge.threads)
         agreed, edge = self.edge.agreed, self.edge.engine
         crossed = OnnxEngine.name in (edge.name, cloud.engine.name)
-        tolerance = halves.CROSS_ENGINE_TOLERANCE if crossed else halves.SAME_ENGINE_TOLERANCE
         differences = []
         for size in {1, EQUALITY_ROWS} if agreed.rows is None else {agreed.rows}:
             first, _ = next(batches(inputs, rows=agreed.rows, most=size))
             tensors = edge.run(first)
             split = agreed.joined(tensors, cloud.engine.run(tensors[: len(agreed.crossing)]))
-            differences.append(halves.require_equal(own.run(first), split, tolerance=tolerance))
+            expected = own.run(first)
+            tolerance = halves.tolerance_across_engines(expected) if crossed else halves.SAME_ENGINE_TOLERANCE
+            differences.append(halves.require_equal(expected, split, tolerance=tolerance))
         answers = run_in_batches(own, inputs, rows=agreed.rows, most=EQUALITY_ROWS)
         return max(differences), answers[0].argmax(1)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from noise.datasets.records import Dataset, Labels, Split, shuffled_rows
 from profiles.errors import DataError
-from profiles.models import import_function
+from profiles.functions import import_function
 
 #: Fewer rows leave nothing to hold out; larger labels are identifiers, not classes.
 FEWEST_ROWS, MOST_CLASSES = 10, 2**20
