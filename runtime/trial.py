@@ -21,6 +21,7 @@ from noise.datasets.records import Dataset
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.cost import on_link
+from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles import halves
 from profiles.engine import EagerEngine, TorchEngine, batches, run_in_batches, set_threads, torch_device
@@ -229,8 +230,9 @@ def _record(
     difference: float,
     retries: int,
 ) -> RunRecord:
-    predicted = on_link(plan.predicted, planned=plan.link, link=link)
-    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link)
+    message = MessageCost.between(plan.edge, plan.cloud)
+    predicted = on_link(plan.predicted, planned=plan.link, link=link, message=message)
+    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=message)
     parts = measured_parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
     total = parts.total.p50
     reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
