@@ -1,0 +1,93 @@
+"""The far end of a handling measurement: an ASGI application that does with a message what a cloud half does.
+
+It reads the body, decodes the JSON header, makes an array, hands it to a worker thread (where a half would compute),
+waits there as long as a pause, and replies with a JSON header and bytes. Its own readings of the clock that all
+processes of a machine share go into the reply.
+
+    python -m profiles.handling_server PAUSE_MS      prints the port it listens on; ends with its standard input
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import uvicorn
+
+from profiles.handling_message import HEADER_LENGTH, Tensors, decoded, encoded
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Echo:
+    """Answers every request with ten numbers. The reply's `sent_ns` is of the reply before it, as a reply cannot
+    say when it was sent."""
+
+    def __init__(self, pause_ms: float) -> None:
+        self._pause_s, self._sent_ns = pause_ms / 1000, 0
+        self._worker = ThreadPoolExecutor(1)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        parts, more = [], True
+        while more:
+            event = await receive()
+            parts.append(event.get("body", b""))
+            more = event.get("more_body", False)
+        request = decoded(b"".join(parts), int(headers[HEADER_LENGTH.lower().encode()]))
+        loop = asyncio.get_running_loop()
+        outputs, received_ns, replied_ns = await loop.run_in_executor(self._worker, self._compute, request)
+        parameters = {"received_ns": received_ns, "replied_ns": replied_ns, "sent_ns": self._sent_ns}
+        head, body = encoded(outputs, parameters)
+        fields = [
+            (b"content-type", b"application/octet-stream"),
+            (HEADER_LENGTH.lower().encode(), str(len(head)).encode()),
+            (b"content-length", str(len(head) + len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": head + body})
+        self._sent_ns = time.monotonic_ns()
+
+    def _compute(self, request: Tensors) -> tuple[Tensors, int, int]:
+        received_ns = time.monotonic_ns()
+        time.sleep(self._pause_s)  # the client sleeps as long as it would for a network
+        replied_ns = time.monotonic_ns()
+        rows = len(next(iter(request.values())))
+        return {"fc2": np.zeros((rows, 10), dtype=np.float32)}, received_ns, replied_ns
+
+
+def main() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    settings = uvicorn.Config(
+        Echo(float(sys.argv[1])),
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        date_header=False,
+        server_header=False,
+        interface="asgi3",
+    )
+    server = uvicorn.Server(settings)
+
+    def until_eof() -> None:
+        with contextlib.suppress(OSError):
+            sys.stdin.read()
+        server.should_exit = True
+
+    threading.Thread(target=until_eof, daemon=True).start()
+    # The system queues a connection from here on.
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    main()
