@@ -91,8 +91,13 @@ class CostModel:
         return self.edge.whole_ms / flops if flops else 0.0
 
     def noise_ms(self, crossing: Iterable[Node]) -> float:
-        """The noise's own FLOPs at the edge's rate, though drawing hides behind the edge's work where it can."""
-        return self._ms_per_flop * self.noise_flops(crossing)
+        """The noise's own FLOPs at the edge's rate, and what adding it takes beside them; 0 where none was asked for.
+
+        Drawing hides behind the edge's work where it can.
+        """
+        sent = tuple(crossing)
+        noised = sum(map(takes_noise, sent)) if self.noise is not None else 0
+        return self._ms_per_flop * self.noise_flops(sent) + noised * self.message.noise_ms
 
     def noise_flops(self, crossing: Iterable[Node]) -> int:
         """Of the noise for some tensors, a whole batch; 0 where none was asked for."""

@@ -12,7 +12,8 @@ from profiles.device import DeviceFacts
 
 @dataclass(frozen=True)
 class MessageCost:
-    """Milliseconds of handling by side and way; bytes of headers of a request, a reply, and for each tensor in one."""
+    """Milliseconds of handling by side and way; bytes of headers of a request, a reply, and for each tensor in one;
+    milliseconds of adding noise to one tensor, beyond its FLOPs."""
 
     request_sent_ms: float = 0.0
     request_received_ms: float = 0.0
@@ -21,6 +22,7 @@ class MessageCost:
     request_bytes: int = 0
     reply_bytes: int = 0
     tensor_bytes: int = 0
+    noise_ms: float = 0.0
 
     @classmethod
     def between(cls, edge: DeviceFacts, cloud: DeviceFacts) -> "MessageCost":
@@ -36,6 +38,7 @@ class MessageCost:
             request_bytes=as_edge.request_bytes,
             reply_bytes=as_cloud.reply_bytes,
             tensor_bytes=as_edge.tensor_bytes,
+            noise_ms=as_edge.noise_ms,
         )
 
     @property

@@ -36,7 +36,7 @@ def profile(
     ] = 4.0,
     pause_ms: Annotated[
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
-    ] = 5.0,
+    ] = 20.0,
     as_device: Annotated[
         str | None, typer.Option("--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.")
     ] = None,

@@ -33,6 +33,7 @@ class MessageHandling(msgspec.Struct, frozen=True, kw_only=True):
 
     request_sent_ms, reply_received_ms: as the edge, from the tensors to the bytes that have left, and from the bytes
     that have arrived to the tensors. request_received_ms, reply_sent_ms: likewise as the cloud.
+    noise_ms: adding a small tensor's noise, drawn before, as the edge: what its FLOPs do not tell.
     request_bytes, reply_bytes: of HTTP and JSON headers around no tensor. tensor_bytes: what describing one adds.
     """
 
@@ -43,6 +44,7 @@ class MessageHandling(msgspec.Struct, frozen=True, kw_only=True):
     request_bytes: Count
     reply_bytes: Count
     tensor_bytes: Count
+    noise_ms: NonNegative = 0.0
 
 
 class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

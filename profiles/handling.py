@@ -36,13 +36,13 @@ WARM_UPS, LEAST, MOST = 20, 15, 300
 TIMEOUT_S = 10.0
 
 
-def with_handling(profile: DeviceProfile, *, seconds: float = 2.0, pause_ms: float = 5.0) -> DeviceProfile:
+def with_handling(profile: DeviceProfile, *, seconds: float = 2.0, pause_ms: float = 20.0) -> DeviceProfile:
     """The profile, with what a message takes on this device in it. As `measure_handling`."""
     device = msgspec.structs.replace(profile.device, message=measure_handling(seconds=seconds, pause_ms=pause_ms))
     return msgspec.structs.replace(profile, device=device)
 
 
-def measure_handling(*, seconds: float = 2.0, pause_ms: float = 5.0) -> MessageHandling:
+def measure_handling(*, seconds: float = 2.0, pause_ms: float = 20.0) -> MessageHandling:
     """Medians over exchanges with a process on this device.
 
     seconds: about how long to measure, after the child has started. pause_ms: before every message.
@@ -53,16 +53,21 @@ def measure_handling(*, seconds: float = 2.0, pause_ms: float = 5.0) -> MessageH
         for _ in range(WARM_UPS):
             connection.exchange(TENSORS)
         rows: list[list[int]] = []
+        drawn = np.ones((1, 120), dtype=np.float32)
         until = time.monotonic() + seconds
         while len(rows) < LEAST or (len(rows) < MOST and time.monotonic() < until):
             time.sleep(pause_ms / 1000)
             cooling += 1.0
-            rows.append(connection.exchange(TENSORS))
+            computed_ns = time.monotonic_ns()
+            noisy = {name: _noisy(tensor, drawn) for name, tensor in TENSORS.items()}
+            noise_ns = time.monotonic_ns() - computed_ns
+            rows.append([*connection.exchange(noisy), noise_ns])
         request_bytes, reply_bytes = connection.sent, connection.received
-    times: NDArray[np.int64] = np.array(rows)  # [exchanges, start, sent, received, replied, reply sent before, end]
-    start, sent, received, replied, before, end = times.T
+    times: NDArray[np.int64] = np.array(rows)  # [exchanges, 7]
+    start, sent, received, replied, before, end, adding = times.T
     up_ms, sent_ms, down_ms, reply_sent_ms = (
-        float(np.median(one)) / 1e6 for one in (received - start, sent - start, end - replied, before[1:] - replied[:-1])
+        float(np.median(one)) / 1e6
+        for one in (received - start, sent - start, end - replied, before[1:] - replied[:-1])
     )
     tensor_bytes = _described_bytes()
     return MessageHandling(
@@ -74,7 +79,20 @@ def measure_handling(*, seconds: float = 2.0, pause_ms: float = 5.0) -> MessageH
         request_bytes=request_bytes - TENSORS["relu4"].nbytes - tensor_bytes,
         reply_bytes=reply_bytes - 40 - tensor_bytes,
         tensor_bytes=tensor_bytes,
+        noise_ms=float(np.median(adding)) / 1e6,
     )
+
+
+def _noisy(tensor: NDArray[np.float32], drawn: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What an edge half does with a tensor and its noise: add, round to a grid, look whether the noise hides."""
+    noisy = tensor.reshape(1, -1) + drawn
+    noisy /= 1 / 1024
+    np.rint(noisy, out=noisy)
+    noisy *= 1 / 1024
+    noisy = noisy.astype(np.float32, copy=False)
+    if np.count_nonzero(noisy == tensor) or not np.isfinite(np.vdot(noisy, noisy)):
+        raise ProfileError("the message measurement's own numbers are not finite; profile again")
+    return noisy.reshape(tensor.shape)
 
 
 def _described_bytes() -> int:

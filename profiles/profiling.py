@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 1, 6, 2000
 #: Linear cuts whose halves are timed: as many as the time allows between these. Prefixes of them held out as a check.
 LEAST_CUTS, MOST_CUTS, PREFIXES = 3, 12, 3
-PAUSE_MS = 5.0
+PAUSE_MS = 20.0
 #: Of exchanging messages with a process here, at most; the scatter of its medians is then a few hundredths of a ms.
 MOST_HANDLING_S = 3.0
 

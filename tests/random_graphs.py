@@ -19,6 +19,7 @@ messages = st.none() | st.builds(
     request_bytes=st.integers(0, 1000),
     reply_bytes=st.integers(0, 1000),
     tensor_bytes=st.integers(0, 200),
+    noise_ms=TIMES,
 )
 
 
