@@ -1,4 +1,4 @@
-"""Does the prediction hold? Every legal cut of the paper's six networks, run over two emulated links, against its plan.
+"""Does the prediction hold? Every legal cut of the paper's six networks on two emulated links, against its plan.
 
     OMP_NUM_THREADS=1 python benchmarks/prediction_error.py [MODEL ...] [--links wifi lte] [--cuts NAME ...]
         [--engine E] [--seconds S] [--budget S] [--out DIR]
@@ -16,25 +16,26 @@ Printed, not asserted: run it on an idle machine.
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from noise.cut_network import CutNetwork, takes_noise
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from planner.plan import Plan
 from planner.planning import cut
 from profiles import artifact
 from profiles.device import DeviceProfile
-from profiles.engine import set_threads, torch_device
 from profiles.link import load
 from profiles.profiling import PAUSE_MS, profile
 from runtime.edge import Inference
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import MeasuredParts
-from runtime.trial import connect, edge_half
+from runtime.serving import planned_edge
+from runtime.sides import Agreement
+from runtime.trial import connect
 
 MODELS = ("lenet", "cifar10", "svhn", "newsgroups", "alexnet", "vgg16")
 #: 18.88 Mbps and 5 ms; 5.85 Mbps and 50 ms.
@@ -85,34 +86,33 @@ def plans(device: DeviceProfile, link: str, names: Sequence[str] | None = None) 
             yield cut(device, device, load(link), noise="laplace", at=one.name)
 
 
-def stand_in(plan: Plan, network: CutNetwork) -> LaplaceNoise:
-    """One Laplace distribution of a fixed scale for each crossing tensor that takes noise, in the network's order."""
+def stand_in(plan: Plan, agreed: Agreement) -> LaplaceNoise:
+    """One Laplace distribution of a fixed scale for each crossing tensor that takes noise, in graph order."""
     made = {}
     for one in plan.cut.crossing:
-        if takes_noise(one, plan, network.network):
-            order = np.arange(int(np.prod(one.row_shape(plan.settings.batch))))
+        if one.node not in agreed.beside:
+            order = np.arange(prod(one.row_shape(plan.settings.batch)))
             made[one.node] = OrderedLaplace(np.zeros(1), np.full(1, NOISE_SCALE), order[None])
     return LaplaceNoise(made)
 
 
 def measure_cut(plan: Plan, repeats: Repeats) -> list[Inference]:
     """Single inferences of a plan over its emulated link, each after the pause that profiles take."""
-    network = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
-    noise = stand_in(plan, network)
-    inputs = [one.numpy() for one in network.network.example]
+    _, side = planned_edge(plan)
+    noise = stand_in(plan, side.agreed)
     found = []
     with (
         local_cloud(plan, plan.link) as url,
-        connect(url, plan, network) as client,
-        edge_half(network, noise, client, timing=True) as edge,
+        connect(url, plan, side) as client,
+        side.half(noise, client, timing=True) as edge,
     ):
         once_s = 0.0
         # Long inferences are warm after one.
         for _ in range(repeats.warm_ups if plan.predicted.total_ms < 1000 else 1):
-            once_s = edge.infer(inputs).total_ms / 1000
+            once_s = edge.infer(side.example).total_ms / 1000
         for _ in range(repeats.count(once_s)):
             time.sleep(PAUSE_MS / 1000)
-            found.append(edge.infer(inputs))
+            found.append(edge.infer(side.example))
     return found
 
 
@@ -198,7 +198,6 @@ def main() -> None:
     parser.add_argument("--parts", action="store_true", help="every part, predicted/measured")
     parser.add_argument("--out", type=Path, help="folder for the figures as JSON and the scatter plot")
     chosen = parser.parse_args()
-    set_threads(1)
     engine = {"engine": chosen.engine} if chosen.engine else {}
     print(
         f"{'network':11} {'link':5} {'cut after':12} {'bytes':>10} {'predicted':>10} {'measured':>10} {'iqr ms':>7}"

@@ -1,8 +1,8 @@
 """What one inference costs at a cut, each part separately.
 
 Latency = edge compute + noise and packing + uplink + cloud compute + downlink; a way of the link holds its message's
-handling and headers (`message_cost`) as well. A crossing tensor is paid once, however many consumers it has. Cloud-only sends the input in its own encoding (8-bit pixels, token ids), as a real
-client would, not as float32.
+handling and headers (`message_cost`) as well. A crossing tensor is paid once, however many consumers it has.
+Cloud-only sends the input in its own encoding (8-bit pixels, token ids), as a real client would, not as float32.
 """
 
 from collections.abc import Iterable, Sequence

@@ -28,8 +28,16 @@ class Sums:
     def on(self, cost: CostModel) -> "Sums":
         """The same sums over another link: what does not depend on it is not computed again."""
         made = Sums(cost)
-        kept = ("_none", "_edge_ms", "_cloud_ms", "_receive_ms", "_sent_bytes", "_reply_bytes")
-        kept += ("_replies", "_noise_ms")
+        kept = (
+            "_none",
+            "_edge_ms",
+            "_cloud_ms",
+            "_receive_ms",
+            "_sent_bytes",
+            "_reply_bytes",
+            "_is_reply",
+            "_noise_ms",
+        )
         made.__dict__.update({name: getattr(self, name) for name in kept})
         return made
 
@@ -66,16 +74,16 @@ class Sums:
         return np.array([self.cost.noise_ms([node]) for node in self._nodes])
 
     @cached_property
-    def _replies(self) -> Floats:
+    def _is_reply(self) -> Floats:
         return np.array([float(node.kind == "output") for node in self._nodes])
 
     def _ways_ms(self) -> tuple[Floats, Floats, float, float]:
-        """Of the link, what is paid by the byte: each tensor up, each reply down, the request's and reply's headers."""
+        """What is paid by the byte: each tensor up, each reply down, the request's and the reply's headers."""
         link, message = self.cost.link, self.cost.message
         up_ms, down_ms = 8 / (1000 * link.uplink_mbps), 8 / (1000 * link.downlink_mbps)
         return (
             up_ms * (self._sent_bytes + message.tensor_bytes),
-            down_ms * (self._reply_bytes + message.tensor_bytes * self._replies),
+            down_ms * (self._reply_bytes + message.tensor_bytes * self._is_reply),
             up_ms * message.request_bytes,
             down_ms * message.reply_bytes,
         )
@@ -92,7 +100,7 @@ class Sums:
         """Raises CutError where powers are not known."""
         power, link, message = self.cost.powers(), self.cost.link, self.cost.message
         bytes_up = self._sent_bytes + message.tensor_bytes
-        bytes_down = self._reply_bytes + message.tensor_bytes * self._replies
+        bytes_down = self._reply_bytes + message.tensor_bytes * self._is_reply
         headers = power.per_byte_up * message.request_bytes + power.per_byte_down * message.reply_bytes
         waiting_ms = self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms + message.cloud_ms
         return Terms(

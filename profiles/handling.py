@@ -182,7 +182,8 @@ def _far_end(pause_ms: float) -> Iterator[int]:
         line = process.stdout.readline()
         if not line.strip().isdigit():
             raise ProfileError(
-                f"the far end of the message measurement did not start (exit {process.wait()}); its own words stand above"
+                f"the far end of the message measurement did not start (exit {process.wait()}); "
+                "its own words stand above"
             )
         yield int(line)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Messages of a handling measurement, in the form of the Open Inference Protocol: JSON header, then tensors' bytes."""
+"""Messages of a handling measurement, as the Open Inference Protocol has them: JSON header, then tensors' bytes."""
 
 from collections.abc import Mapping
 from math import prod
