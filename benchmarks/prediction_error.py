@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from runtime.sides import Agreement
 
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from planner.plan import Plan
@@ -34,7 +35,6 @@ from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import MeasuredParts
 from runtime.serving import planned_edge
-from runtime.sides import Agreement
 from runtime.trial import connect
 
 MODELS = ("lenet", "cifar10", "svhn", "newsgroups", "alexnet", "vgg16")
