@@ -139,7 +139,7 @@ class _Connection:
         """One message and its reply: nanoseconds of the clock at start, when all was sent, when the far end had its
         arrays, when it began its reply, when it had sent the one before, when this end had its arrays."""
         start_ns = time.monotonic_ns()
-        head, body = encoded(tensors, {"binary_data_output": True})
+        head, body = encoded(tensors, {"plan_timing": True, "binary_data_output": True})
         fields = (
             f"POST /v2/models/lenet/infer HTTP/1.1\r\nHost: {self._host}\r\n"
             f"Content-Type: application/octet-stream\r\n{HEADER_LENGTH}: {len(head)}\r\n"

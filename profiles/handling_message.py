@@ -22,18 +22,21 @@ class _Tensor(msgspec.Struct):
 class _Header(msgspec.Struct, omit_defaults=True):
     tensors: list[_Tensor] = msgspec.field(name="inputs")
     parameters: dict[str, Any] = {}
+    id: str = ""
     model_name: str = ""
 
 
 _write, _read = msgspec.json.Encoder(), msgspec.json.Decoder(_Header)
 
 
-def encoded(tensors: Tensors, parameters: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """JSON header and bytes."""
+def encoded(tensors: Tensors, parameters: Mapping[str, Any], *, model: str = "") -> tuple[bytes, bytes]:
+    """JSON header and bytes. model: a reply names it."""
     facts = [
         _Tensor(name, value.shape, "FP32", {"binary_data_size": value.nbytes}) for name, value in tensors.items()
     ]
-    return _write.encode(_Header(facts, dict(parameters))), b"".join(value.data for value in tensors.values())
+    return _write.encode(_Header(facts, dict(parameters), "c0ffee-1", model)), b"".join(
+        value.data for value in tensors.values()
+    )
 
 
 def decoded(body: bytes, header_length: int) -> Tensors:
