@@ -61,6 +61,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     accuracy: Accuracy
     latency_ms: MeasuredParts
     predicted_ms: PredictedParts
+    prediction_error: float | None = None
     limit_ms: float | None
     bytes_up: Count
     bytes_down: Count
@@ -77,4 +78,3 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     errors: Count
     retries: Count
     draw: Literal["fresh", "keyed"] = "fresh"
-    prediction_error: float | None = None
