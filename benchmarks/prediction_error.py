@@ -72,7 +72,7 @@ class Repeats(msgspec.Struct, frozen=True):
     warm_ups: int = 3
 
     def count(self, once_s: float) -> int:
-        return int(min(self.most, max(self.least, self.budget_s / max(once_s, 1e-3))))
+        return int(min(self.most, max(self.least, self.budget_s / (once_s + PAUSE_MS / 1000))))
 
 
 PARTS = ("edge", "noise", "uplink", "cloud", "downlink", "total")

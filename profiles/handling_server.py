@@ -25,12 +25,17 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
+#: A half that computes lets other things go cold: as much memory is gone through instead.
+COOLED_BYTES = 4 * 2**20
+
+
 class Echo:
     """Answers every request with ten numbers. The reply's `sent_ns` is of the reply before it, as a reply cannot
     say when it was sent."""
 
     def __init__(self, pause_ms: float) -> None:
         self._pause_s, self._sent_ns = pause_ms / 1000, 0
+        self._memory = np.zeros(COOLED_BYTES // 8)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -43,6 +48,7 @@ class Echo:
         rows = len(next(iter(request.values())))
         received_ns = time.monotonic_ns()
         await asyncio.sleep(self._pause_s)
+        self._memory += 1.0
         outputs = {"fc2": np.zeros((rows, 10), dtype=np.float32)}
         replied_ns = time.monotonic_ns()
         parameters = {"received_ns": received_ns, "replied_ns": replied_ns, "sent_ns": self._sent_ns}

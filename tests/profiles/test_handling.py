@@ -14,7 +14,7 @@ def children() -> set[str]:
 
 def test_both_ways_of_a_message_take_time_and_leave_nothing_running() -> None:
     before = children()
-    found = measure_handling(seconds=0.1, pause_ms=0)
+    found = measure_handling(int, seconds=0.1, pause_ms=0)
     assert children() == before
     for way_ms in (
         found.request_sent_ms + found.request_received_ms,
@@ -25,7 +25,7 @@ def test_both_ways_of_a_message_take_time_and_leave_nothing_running() -> None:
 
 
 def test_headers_are_counted_and_a_tensors_description_apart() -> None:
-    found = measure_handling(seconds=0.1, pause_ms=0)
+    found = measure_handling(int, seconds=0.1, pause_ms=0)
     # HTTP's own words, the protocol's, and nothing of the tensors' bytes.
     assert 150 < found.request_bytes < 400
     assert 150 < found.reply_bytes < 400
@@ -36,7 +36,7 @@ def test_headers_are_counted_and_a_tensors_description_apart() -> None:
 def test_a_far_end_that_does_not_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(ProfileError, match="did not start"):
-        measure_handling(seconds=0.1, pause_ms=0)
+        measure_handling(int, seconds=0.1, pause_ms=0)
 
 
 def test_a_measured_profile_says_what_a_message_takes() -> None:
