@@ -5,7 +5,7 @@ handling and headers (`message_cost`) as well. A crossing tensor is paid once, h
 Cloud-only sends the input in its own encoding (8-bit pixels, token ids), as a real client would, not as float32.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
@@ -120,7 +120,6 @@ class CostModel:
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""
         inside, sent = frozenset(edge_nodes), tuple(crossing)
-        replies = [node for node in self.graph.outputs if node.id not in inside]
         # `fsum` gives one sum for any order of its terms, which a set's is not.
         return self._predicted(
             edge_ms=fsum(self.edge.time_ms[name] for name in inside),
@@ -128,9 +127,11 @@ class CostModel:
             cloud_ms=self.cloud.start_ms
             + fsum(self.cloud.receive_ms[node.id] for node in sent)
             + fsum(time for name, time in self.cloud.time_ms.items() if name not in inside),
-            sent=sent,
-            replies=replies,
+            upload_bytes=self.upload_bytes(sent),
+            reply_bytes=sum(node.bytes for node in self.graph.outputs if node.id not in inside),
             edge_memory_bytes=self.memory_bytes(inside),
+            tensors_up=len(sent),
+            tensors_down=sum(node.id not in inside for node in self.graph.outputs),
         )
 
     def edge_only(self) -> Predicted:
@@ -156,9 +157,11 @@ class CostModel:
             edge_ms=0.0,
             noise_ms=0.0,
             cloud_ms=fsum(self.cloud.time_ms.values()),
-            sent=self.graph.inputs,
-            replies=self.graph.outputs,
+            upload_bytes=self.upload_bytes(self.graph.inputs),
+            reply_bytes=sum(node.bytes for node in self.graph.outputs),
             edge_memory_bytes=0,
+            tensors_up=len(self.graph.inputs),
+            tensors_down=len(self.graph.outputs),
         )
 
     def _predicted(
@@ -167,13 +170,15 @@ class CostModel:
         edge_ms: float,
         noise_ms: float,
         cloud_ms: float,
-        sent: Sequence[Node],
-        replies: Sequence[Node],
+        upload_bytes: int,
+        reply_bytes: int,
         edge_memory_bytes: int | None,
+        tensors_up: int,
+        tensors_down: int,
     ) -> Predicted:
-        link, message, upload_bytes = self.link, self.message, self.upload_bytes(sent)
-        bytes_up = upload_bytes + message.up_bytes(len(sent))
-        bytes_down = sum(node.bytes for node in replies) + message.down_bytes(len(replies))
+        link, message = self.link, self.message
+        bytes_up = upload_bytes + message.up_bytes(tensors_up)
+        bytes_down = reply_bytes + message.down_bytes(tensors_down)
         there_ms, back_ms = link.uplink_ms(size_bytes=bytes_up), link.downlink_ms(size_bytes=bytes_down)
         uplink_ms, downlink_ms = there_ms + message.up_ms, back_ms + message.down_ms
         edge_busy_ms, cloud_busy_ms = edge_ms + noise_ms + message.edge_ms, cloud_ms + message.cloud_ms
