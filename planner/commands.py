@@ -186,6 +186,7 @@ def _prices(terminal: Terminal, plan: "Plan", shown: "Sequence[Candidate]") -> N
 
 def verdict(plan: "Plan") -> list[str]:
     """What the figures mean, in words."""
+    from planner.message_cost import NO_MESSAGE_COST, MessageCost
     from planner.tables import short
 
     total, cloud_only = plan.predicted.total_ms, plan.references.cloud_only.total_ms
@@ -197,6 +198,13 @@ def verdict(plan: "Plan") -> list[str]:
         chosen = f"your own: the smallest legal cut that has {plan.settings.at} on the edge"
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""
     lines = [f"cut: {short(plan.cut.name)} ({chosen}){speed}"]
+    message = MessageCost.between(plan.edge, plan.cloud)
+    if plan.cut.crossing and message != NO_MESSAGE_COST:
+        count = len(plan.cut.crossing)
+        lines.append(
+            f"uplink and downlink hold {ms(message.up_ms)} and {ms(message.down_ms)} ms of message handling, and "
+            f"{message.up_bytes(count)} bytes of headers that `sends` does not show{_handled_by(plan)}"
+        )
     if (share := plan.settings.noise_share) is not None:
         lines.append(f"{plan.settings.noise} noise takes {100 * share:.2g} % of the edge half's FLOPs on top")
     if (gap := plan.settings.gap) is not None:
@@ -220,6 +228,12 @@ def verdict(plan: "Plan") -> list[str]:
             "cut for what the edge cannot hold, or take it with --at edge-only"
         )
     return lines
+
+
+def _handled_by(plan: "Plan") -> str:
+    """Whose measurement stands for both sides, where one has none."""
+    sides = [name for name, side in (("edge", plan.edge), ("cloud", plan.cloud)) if side.message is not None]
+    return f" (as measured on the {sides[0]}, for both)" if len(sides) == 1 else " (measured)"
 
 
 def _less_energy(plan: "Plan") -> list[str]:

@@ -1,8 +1,8 @@
 """What one inference costs at a cut, each part separately.
 
-Latency = edge compute + noise and packing + uplink + cloud compute + downlink. A crossing tensor is paid once,
-however many consumers it has. Cloud-only sends the input in its own encoding (8-bit pixels, token ids), as a real
-client would, not as float32.
+Latency = edge compute + noise and packing + uplink + cloud compute + downlink; a way of the link holds its message's
+handling and headers (`message_cost`) as well. A crossing tensor is paid once, however many consumers it has.
+Cloud-only sends the input in its own encoding (8-bit pixels, token ids), as a real client would, not as float32.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from math import fsum
 import msgspec
 
 from planner import noise_cost
+from planner.message_cost import NO_MESSAGE_COST, MessageCost
 from planner.plan import Cut, Predicted
 from profiles import codec
 from profiles.device import DeviceProfile
@@ -45,6 +46,11 @@ class CostModel:
     @cached_property
     def graph(self) -> LayerGraph:
         return self.edge.graph
+
+    @cached_property
+    def message(self) -> MessageCost:
+        """What a message of these two devices costs beside its tensors."""
+        return MessageCost.between(self.edge.device, self.cloud.device)
 
     def require_comparable(self) -> None:
         """Raises CutError where times or sizes add up to more than can be told apart in floating point."""
@@ -84,8 +90,13 @@ class CostModel:
         return self.edge.whole_ms / flops if flops else 0.0
 
     def noise_ms(self, crossing: Iterable[Node]) -> float:
-        """The noise's own FLOPs at the edge's rate, though drawing hides behind the edge's work where it can."""
-        return self._ms_per_flop * self.noise_flops(crossing)
+        """The noise's own FLOPs at the edge's rate, and what adding it takes beside them; 0 where none was asked for.
+
+        Drawing hides behind the edge's work where it can.
+        """
+        sent = tuple(crossing)
+        noised = sum(map(takes_noise, sent)) if self.noise is not None else 0
+        return self._ms_per_flop * self.noise_flops(sent) + noised * self.message.noise_ms
 
     def noise_flops(self, crossing: Iterable[Node]) -> int:
         """Of the noise for some tensors, a whole batch; 0 where none was asked for."""
@@ -118,6 +129,8 @@ class CostModel:
             upload_bytes=self.upload_bytes(sent),
             reply_bytes=sum(node.bytes for node in self.graph.outputs if node.id not in inside),
             edge_memory_bytes=self.memory_bytes(inside),
+            tensors_up=len(sent),
+            tensors_down=sum(node.id not in inside for node in self.graph.outputs),
         )
 
     def edge_only(self) -> Predicted:
@@ -148,6 +161,8 @@ class CostModel:
             ),
             reply_bytes=sum(node.bytes for node in self.graph.outputs),
             edge_memory_bytes=0,
+            tensors_up=len(self.graph.inputs),
+            tensors_down=len(self.graph.outputs),
         )
 
     def _predicted(
@@ -159,11 +174,17 @@ class CostModel:
         upload_bytes: int,
         reply_bytes: int,
         edge_memory_bytes: int | None,
+        tensors_up: int,
+        tensors_down: int,
     ) -> Predicted:
-        link = self.link
-        uplink_ms, downlink_ms = link.uplink_ms(size_bytes=upload_bytes), link.downlink_ms(size_bytes=reply_bytes)
+        link, message = self.link, self.message
+        bytes_up = upload_bytes + message.up_bytes(tensors_up)
+        bytes_down = reply_bytes + message.down_bytes(tensors_down)
+        there_ms, back_ms = link.uplink_ms(size_bytes=bytes_up), link.downlink_ms(size_bytes=bytes_down)
+        uplink_ms, downlink_ms = there_ms + message.up_ms, back_ms + message.down_ms
+        edge_busy_ms, cloud_busy_ms = edge_ms + noise_ms + message.edge_ms, cloud_ms + message.cloud_ms
         # Pipelined, a link is busy while bytes leave it; the way through the air overlaps.
-        busy_ms = max(edge_ms + noise_ms, uplink_ms - link.rtt_ms / 2, cloud_ms, downlink_ms - link.rtt_ms / 2)
+        busy_ms = max(edge_busy_ms, there_ms - link.rtt_ms / 2, cloud_busy_ms, back_ms - link.rtt_ms / 2)
         return Predicted(
             edge_ms=edge_ms,
             noise_ms=noise_ms,
@@ -173,18 +194,18 @@ class CostModel:
             total_ms=edge_ms + noise_ms + uplink_ms + cloud_ms + downlink_ms,
             upload_bytes=upload_bytes,
             edge_memory_bytes=edge_memory_bytes,
-            energy_mj=self._energy_mj(edge_ms + noise_ms, upload_bytes, cloud_ms, reply_bytes),
+            energy_mj=self._energy_mj(edge_busy_ms, bytes_up, cloud_busy_ms, bytes_down),
             throughput_per_s=1000 / busy_ms if busy_ms else None,
         )
 
-    def _energy_mj(self, busy_ms: float, upload_bytes: int, cloud_ms: float, reply_bytes: int) -> float | None:
-        """Edge compute power × time + radio (α · Mbps + β) × transfer + idle power × waiting; None without powers."""
+    def _energy_mj(self, busy_ms: float, bytes_up: int, cloud_ms: float, bytes_down: int) -> float | None:
+        """Edge's busy power × time + radio (α · Mbps + β) × transfer + idle power × waiting; None without powers."""
         power = self._powers
         if power is None:
             return None
         waiting_ms = self.link.rtt_ms + 2 * self.link.overhead_ms + cloud_ms
         microjoules = power.busy * busy_ms + power.idle * waiting_ms
-        return (microjoules + power.per_byte_up * upload_bytes + power.per_byte_down * reply_bytes) / 1000
+        return (microjoules + power.per_byte_up * bytes_up + power.per_byte_down * bytes_down) / 1000
 
     @cached_property
     def _powers(self) -> "_Powers | None":
@@ -230,14 +251,17 @@ class _Powers:
     per_byte_down: float
 
 
-def on_link(predicted: Predicted, *, planned: LinkProfile, link: LinkProfile) -> Predicted:
-    """The same cut's price over another link than the one it was planned for."""
+def on_link(
+    predicted: Predicted, *, planned: LinkProfile, link: LinkProfile, message: MessageCost = NO_MESSAGE_COST
+) -> Predicted:
+    """The same cut's price over another link than the one it was planned for. message: of the plan's devices."""
     if predicted.upload_bytes == 0:
         return predicted
-    # The reply's bytes are not in the plan, but its time over the planned link is.
-    reply_bytes = (predicted.downlink_ms - planned.downlink_ms(size_bytes=0)) * planned.downlink_mbps * 1000 / 8
-    uplink_ms = link.uplink_ms(size_bytes=predicted.upload_bytes)
-    downlink_ms = link.downlink_ms(size_bytes=reply_bytes)
+    # The bytes of headers and reply are not in the plan, but their time over the planned link is.
+    there_ms = predicted.uplink_ms - message.up_ms - planned.uplink_ms(size_bytes=0)
+    back_ms = predicted.downlink_ms - message.down_ms - planned.downlink_ms(size_bytes=0)
+    uplink_ms = link.uplink_ms(size_bytes=there_ms * planned.uplink_mbps * 1000 / 8) + message.up_ms
+    downlink_ms = link.downlink_ms(size_bytes=back_ms * planned.downlink_mbps * 1000 / 8) + message.down_ms
     total_ms = predicted.edge_ms + predicted.noise_ms + uplink_ms + predicted.cloud_ms + downlink_ms
     return msgspec.structs.replace(
         predicted,

@@ -28,7 +28,16 @@ class Sums:
     def on(self, cost: CostModel) -> "Sums":
         """The same sums over another link: what does not depend on it is not computed again."""
         made = Sums(cost)
-        kept = ("_none", "_edge_ms", "_cloud_ms", "_receive_ms", "_sent_bytes", "_reply_bytes", "_noise_ms")
+        kept = (
+            "_none",
+            "_edge_ms",
+            "_cloud_ms",
+            "_receive_ms",
+            "_sent_bytes",
+            "_reply_bytes",
+            "_is_reply",
+            "_noise_ms",
+        )
         made.__dict__.update({name: getattr(self, name) for name in kept})
         return made
 
@@ -64,23 +73,41 @@ class Sums:
     def _noise_ms(self) -> Floats:
         return np.array([self.cost.noise_ms([node]) for node in self._nodes])
 
+    @cached_property
+    def _is_reply(self) -> Floats:
+        return np.array([float(node.kind == "output") for node in self._nodes])
+
+    def _ways_ms(self) -> tuple[Floats, Floats, float, float]:
+        """What is paid by the byte: each tensor up, each reply down, the request's and the reply's headers."""
+        link, message = self.cost.link, self.cost.message
+        up_ms, down_ms = 8 / (1000 * link.uplink_mbps), 8 / (1000 * link.downlink_mbps)
+        return (
+            up_ms * (self._sent_bytes + message.tensor_bytes),
+            down_ms * (self._reply_bytes + message.tensor_bytes * self._is_reply),
+            up_ms * message.request_bytes,
+            down_ms * message.reply_bytes,
+        )
+
     def latency(self) -> Terms:
-        link = self.cost.link
-        uplink_ms = 8 * self._sent_bytes / (1000 * link.uplink_mbps)
-        downlink_ms = 8 * self._reply_bytes / (1000 * link.downlink_mbps)
+        link, message = self.cost.link, self.cost.message
+        uplink_ms, downlink_ms, request_ms, reply_ms = self._ways_ms()
         constant = self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms
+        constant += request_ms + reply_ms + message.up_ms + message.down_ms
         sending_ms = self._noise_ms + uplink_ms + self._receive_ms
         return Terms(self._edge_ms, self._cloud_ms + downlink_ms, sending_ms, constant)
 
     def energy(self) -> Terms:
         """Raises CutError where powers are not known."""
-        power, link = self.cost.powers(), self.cost.link
+        power, link, message = self.cost.powers(), self.cost.link, self.cost.message
+        bytes_up = self._sent_bytes + message.tensor_bytes
+        bytes_down = self._reply_bytes + message.tensor_bytes * self._is_reply
+        headers = power.per_byte_up * message.request_bytes + power.per_byte_down * message.reply_bytes
+        waiting_ms = self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms + message.cloud_ms
         return Terms(
             edge=power.busy * self._edge_ms / 1000,
-            cloud=(power.idle * self._cloud_ms + power.per_byte_down * self._reply_bytes) / 1000,
-            cross=(power.busy * self._noise_ms + power.per_byte_up * self._sent_bytes + power.idle * self._receive_ms)
-            / 1000,
-            constant=power.idle * (self.cost.cloud.start_ms + link.rtt_ms + 2 * link.overhead_ms) / 1000,
+            cloud=(power.idle * self._cloud_ms + power.per_byte_down * bytes_down) / 1000,
+            cross=(power.busy * self._noise_ms + power.per_byte_up * bytes_up + power.idle * self._receive_ms) / 1000,
+            constant=(power.busy * message.edge_ms + power.idle * waiting_ms + headers) / 1000,
         )
 
     def edge_compute(self) -> Terms:
@@ -88,12 +115,13 @@ class Sums:
 
     def busy(self) -> tuple[Terms, ...]:
         """The four parts of a pipeline: edge, uplink, cloud, downlink, each in ms that it is occupied."""
-        link = self.cost.link
+        overhead_ms, message = self.cost.link.overhead_ms, self.cost.message
+        uplink_ms, downlink_ms, request_ms, reply_ms = self._ways_ms()
         return (
-            Terms(self._edge_ms, self._none, self._noise_ms),
-            Terms(self._none, self._none, 8 * self._sent_bytes / (1000 * link.uplink_mbps), link.overhead_ms),
-            Terms(self._none, self._cloud_ms, self._receive_ms, self.cost.cloud.start_ms),
-            Terms(self._none, 8 * self._reply_bytes / (1000 * link.downlink_mbps), self._none, link.overhead_ms),
+            Terms(self._edge_ms, self._none, self._noise_ms, message.edge_ms),
+            Terms(self._none, self._none, uplink_ms, overhead_ms + request_ms),
+            Terms(self._none, self._cloud_ms, self._receive_ms, self.cost.cloud.start_ms + message.cloud_ms),
+            Terms(self._none, downlink_ms, self._none, overhead_ms + reply_ms),
         )
 
     def upload_bytes(self) -> Terms:

@@ -107,7 +107,8 @@ class Search:
         if edge is None:
             raise InfeasibleError("no legal cut at this bandwidth")
         found = here.candidate(edge)
-        slope = 8 * found.predicted.upload_bytes / 1000
+        headers = self.cost.message.up_bytes(len(found.crossing))
+        slope = 8 * (found.predicted.upload_bytes + headers) / 1000
         return Line(found.name, found.predicted.total_ms - slope / mbps, slope)
 
     def at_bandwidth(self, mbps: float) -> "Search":

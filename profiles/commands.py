@@ -36,7 +36,7 @@ def profile(
     ] = 4.0,
     pause_ms: Annotated[
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
-    ] = 5.0,
+    ] = 20.0,
     as_device: Annotated[
         str | None, typer.Option("--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.")
     ] = None,
@@ -81,6 +81,13 @@ def profile(
         "fit halves that were timed",
         f"starting the second half of a cut network takes {ms(made.start_ms)} ms more",
     ]
+    if (message := made.device.message) is not None:
+        up_ms = message.request_sent_ms + message.request_received_ms
+        down_ms = message.reply_sent_ms + message.reply_received_ms
+        remarks.append(
+            f"a request takes {ms(up_ms)} ms beside its bytes on the link, its reply {ms(down_ms)} ms: measured, "
+            "between two processes here"
+        )
     unknown = [node.id for node in made.nodes if node.flops is None and node.kind not in ("input", "output")]
     if unknown:
         remarks.insert(0, f"FLOPs unknown for {len(unknown)} nodes, not counted: {', '.join(unknown[:5])}")

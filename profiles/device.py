@@ -28,7 +28,28 @@ class PowerMilliwatts(msgspec.Struct, frozen=True):
     idle: NonNegative
 
 
+class MessageHandling(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request and its reply take on a device beside the time of their bytes on a link.
+
+    request_sent_ms, reply_received_ms: as the edge, from the tensors to the bytes that have left, and from the bytes
+    that have arrived to the tensors. request_received_ms, reply_sent_ms: likewise as the cloud.
+    noise_ms: adding a small tensor's noise, drawn before, as the edge: what its FLOPs do not tell.
+    request_bytes, reply_bytes: of HTTP and JSON headers around no tensor. tensor_bytes: what describing one adds.
+    """
+
+    request_sent_ms: NonNegative
+    request_received_ms: NonNegative
+    reply_sent_ms: NonNegative
+    reply_received_ms: NonNegative
+    request_bytes: Count
+    reply_bytes: Count
+    tensor_bytes: Count
+    noise_ms: NonNegative = 0.0
+
+
 class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """message: None where nobody measured it; a message's handling then costs nothing."""
+
     name: str
     provenance: Provenance
     engine: str
@@ -36,6 +57,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     software: str | None = None
     memory_bytes: Count | None = None
     power_mw: PowerMilliwatts | None = None
+    message: MessageHandling | None = None
 
     @property
     def label(self) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from profiles import halves
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
 from profiles.engine import TorchEngine, set_threads
+from profiles.handling import with_handling
 from profiles.host import device_name, memory_bytes, require_device
 from profiles.measure import is_short, repeats_for, summary, time_ns
 from profiles.models import load_model
@@ -36,7 +37,9 @@ Progress = Callable[[int, int], None]
 WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 1, 6, 2000
 #: Linear cuts whose halves are timed: as many as the time allows between these. Prefixes of them held out as a check.
 LEAST_CUTS, MOST_CUTS, PREFIXES = 3, 12, 3
-PAUSE_MS = 5.0
+PAUSE_MS = 20.0
+#: Of exchanging messages with a process here, at most; the scatter of its medians is then a few hundredths of a ms.
+MOST_HANDLING_S = 3.0
 
 
 def profile(
@@ -50,7 +53,7 @@ def profile(
     pause_ms: float = PAUSE_MS,
     progress: Progress = lambda done, of: None,
 ) -> DeviceProfile:
-    """Load, trace and time a model on this device.
+    """Load, trace and time a model on this device, and what a message takes on it.
 
     source: zoo name, `transformers:CLASS`, `package.module:function` or `.pt2` file. threads: of the CPU, None for
     all. seconds: about how long to measure, or as long as the least turns take. pause_ms: before every timed run.
@@ -59,7 +62,7 @@ def profile(
     require_device(device)
     in_force = set_threads(threads)
     network = trace(load_model(source), batch=batch)
-    return measure_network(
+    made = measure_network(
         network,
         threads=in_force,
         device=device,
@@ -67,6 +70,10 @@ def profile(
         seconds=seconds,
         pause_ms=pause_ms,
         progress=progress,
+    )
+    whole, inputs = TorchEngine(halves.whole(network), device=device), list(network.example)
+    return with_handling(
+        made, lambda: whole.compute(inputs), seconds=min(seconds / 4, MOST_HANDLING_S), pause_ms=pause_ms
     )
 
 

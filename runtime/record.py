@@ -28,18 +28,22 @@ class MeasuredParts(msgspec.Struct, frozen=True):
 
 
 class PredictedParts(msgspec.Struct, frozen=True):
+    """handling: of messages, beside their bytes on the link; part of uplink and downlink."""
+
     edge: NonNegative
     noise: NonNegative
     uplink: NonNegative
     cloud: NonNegative
     downlink: NonNegative
     total: NonNegative
+    handling: NonNegative = 0.0
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
     """One run.
 
     accuracy: percent of the test set, over the wire, noise for every input.
+    prediction_error: of the predicted total, relative to the measured one; None in files that are older.
     limit_ms: edge + all bytes / rate + round trip + cloud compute, measured: what no runtime can be faster than.
     bytes_up, bytes_down: all bytes on the wire for one inference, headers included. upload_bytes: of the tensors.
     cloud_only_ms: measured on the same link, or modelled for the plan's where the server is another's, to whom the
@@ -58,6 +62,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     accuracy: Accuracy
     latency_ms: MeasuredParts
     predicted_ms: PredictedParts
+    prediction_error: float | None = None
     limit_ms: float | None
     bytes_up: Count
     bytes_down: Count

@@ -15,6 +15,7 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {noise}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
+    terminal.say(_prediction(run))
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None:
@@ -53,6 +54,15 @@ def _latency(run: RunRecord) -> list[Row]:
         rows.append(Row(("cloud-only, same link, ms (measured)", "", ms(run.cloud_only_ms), "")))
         rows.append(Row(("speed-up over cloud-only", "", f"{run.speedup_vs_cloud_only:.2f}×", ""), mark=True))
     return rows
+
+
+def _prediction(run: RunRecord) -> str:
+    handling_ms = run.predicted_ms.handling
+    said = (
+        f"uplink and downlink with {ms(handling_ms)} ms of message handling" if handling_ms else "no handling priced"
+    )
+    error = run.predicted_ms.total / run.latency_ms.total.p50 - 1
+    return f"predicted total is {abs(100 * error):.1f} % {'above' if error > 0 else 'below'} the measured one; {said}"
 
 
 def _equality(run: RunRecord) -> str:

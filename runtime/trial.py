@@ -20,6 +20,7 @@ from noise.datasets.records import Dataset
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.cost import on_link
+from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles.engine import batches
 from profiles.errors import PeerError
@@ -182,8 +183,9 @@ def _record(
     engines: tuple[str, str],
     retries: int,
 ) -> RunRecord:
-    predicted = on_link(plan.predicted, planned=plan.link, link=link)
-    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link)
+    message = MessageCost.between(plan.edge, plan.cloud)
+    predicted = on_link(plan.predicted, planned=plan.link, link=link, message=message)
+    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=message)
     parts = measured_parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
     total = parts.total.p50
     reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
@@ -208,7 +210,9 @@ def _record(
             predicted.cloud_ms,
             predicted.downlink_ms,
             predicted.total_ms,
+            message.up_ms + message.down_ms,
         ),
+        prediction_error=predicted.total_ms / total - 1,
         limit_ms=limit_ms,
         bytes_up=exchange.bytes_up,
         bytes_down=exchange.bytes_down,

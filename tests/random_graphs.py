@@ -2,12 +2,25 @@
 
 from hypothesis import strategies as st
 
-from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, TimedNode
+from profiles.device import DeviceFacts, DeviceProfile, MessageHandling, ModelFacts, TimedNode
 from profiles.graph import Kind
 from profiles.link import LinkProfile
 
 KINDS: tuple[Kind, ...] = ("convolution", "linear", "activation", "pooling", "reshape", "join", "embedding", "other")
 TIMES = st.floats(0, 5, allow_nan=False, width=32)
+
+
+messages = st.none() | st.builds(
+    MessageHandling,
+    request_sent_ms=TIMES,
+    request_received_ms=TIMES,
+    reply_sent_ms=TIMES,
+    reply_received_ms=TIMES,
+    request_bytes=st.integers(0, 1000),
+    reply_bytes=st.integers(0, 1000),
+    tensor_bytes=st.integers(0, 200),
+    noise_ms=TIMES,
+)
 
 
 @st.composite
@@ -62,7 +75,7 @@ def profiles(draw: st.DrawFn, most_nodes: int = 10, *, dead_ends: bool = True) -
         return DeviceProfile(
             model=ModelFacts(name="random", architecture="sha256:random"),
             batch=1,
-            device=DeviceFacts(name=name, provenance="imported", engine="torch"),
+            device=DeviceFacts(name=name, provenance="imported", engine="torch", message=draw(messages)),
             whole_ms=1.0,
             start_ms=start_ms,
             nodes=tuple(nodes),

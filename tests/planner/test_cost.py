@@ -11,6 +11,7 @@ from legal_cuts import legal_cuts
 from planner import planning
 from planner.cost import CostModel, on_link
 from planner.legality import CutRules
+from planner.message_cost import MessageCost
 from profiles import artifact, codec
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
@@ -81,7 +82,9 @@ def test_a_price_carried_to_another_link_is_the_price_there(
         crossing = rules.crossing(cut)
         here = CostModel(*pair, one).price(cut, crossing)
         there = CostModel(*pair, other).price(cut, crossing)
-        assert on_link(here, planned=one, link=other).total_ms == pytest.approx(there.total_ms, rel=1e-6, abs=1e-6)
+        message = MessageCost.between(pair[0].device, pair[1].device)
+        carried = on_link(here, planned=one, link=other, message=message)
+        assert carried.total_ms == pytest.approx(there.total_ms, rel=1e-6, abs=1e-6)
 
 
 #: VGG-16 in Figure 6, as fractions of the cloud-only total; 25,088 elements cross, an image of 224×224×3 bytes else.

@@ -93,7 +93,9 @@ def test_a_batch_is_priced_row_by_row_and_integers_and_inputs_not_at_all(tiny_pr
 def test_lenets_plan_prices_what_the_arithmetic_says(lenet_profile: DeviceProfile) -> None:
     plan = cut(lenet_profile, lenet_profile, presets()["wifi"], at="conv3", noise="channel")
     flops = sum(node.flops or 0 for node in lenet_profile.graph.nodes)
-    assert plan.predicted.noise_ms == pytest.approx(lenet_profile.whole_ms * 57_840 / flops)
+    message = lenet_profile.device.message
+    assert message is not None
+    assert plan.predicted.noise_ms == pytest.approx(lenet_profile.whole_ms * 57_840 / flops + message.noise_ms)
 
 
 def graph(tiny: dict[str, Any], *path: tuple[str, str]) -> LayerGraph:

@@ -42,7 +42,7 @@ def test_a_faster_link_never_makes_the_best_plan_slower(
 
 def test_among_equals_the_deeper_cut_is_chosen(lenet_profile: DeviceProfile) -> None:
 
-    free = tuple(msgspec.structs.replace(node, time_ms=0.0, bytes=node.bytes) for node in lenet_profile.nodes)
+    free = tuple(msgspec.structs.replace(node, time_ms=0.0, receive_ms=0.0) for node in lenet_profile.nodes)
     nothing = msgspec.structs.replace(lenet_profile, nodes=free)
     # Infinitely fast in effect: every cut costs half a round trip each way, and a little for its bytes.
     link = LinkProfile(name="bus", provenance="imported", uplink_mbps=1e15, downlink_mbps=1e15, rtt_ms=1)
