@@ -46,7 +46,8 @@ _README = """Time {name} on this device.
 3. python3 profile_here.py --threads {threads} --name my-board --out profile.json
 4. Bring profile.json back; `plan cut` takes it like one of `plan profile`.
 
-Let nothing else run meanwhile. The folder holds the network's weights; the script reads nothing else and sends nothing.
+Let nothing else run meanwhile. The folder holds the network's weights; the script reads nothing outside it and sends
+nothing.
 """
 
 
