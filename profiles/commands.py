@@ -27,6 +27,13 @@ def profile(
         str, typer.Argument(help="Zoo name, transformers:CLASS, package.module:function, or .pt2 file.")
     ],
     out: Annotated[Path | None, typer.Option(help="Where the profile is written.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="torch, onnxruntime, or auto: the one that runs the whole network faster here.")
+    ] = "auto",
+    kit: Annotated[
+        Path | None,
+        typer.Option(help="Time nothing: write a folder that a board without this tool times itself with."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads to use (default: all).")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Inputs in one inference.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -52,12 +59,18 @@ def profile(
     Example: plan profile lenet --threads 1 --out edge.json
 
     Example: plan profile lenet --as tx2-gpu --out edge.json
+
+    Example: plan profile lenet --kit board/ (then run board/profile_here.py on the board)
     """
     from profiles import artifact
     from profiles.errors import PlanError
     from profiles.profiling import profile as measure
 
     terminal = Terminal(json=json)
+    if kit is not None:
+        _refuse_beside_kit(context)
+        _write_kit(terminal, model, kit, batch=batch, pause_ms=pause_ms)
+        return
     if out is None and not json:
         raise PlanError("plan profile: nowhere to put the profile; give --out FILE or --json")
     artifact.require_writable(out)
@@ -65,9 +78,11 @@ def profile(
         _refuse_timing_options(context)
         _profile_modelled(terminal, model, out, as_device=as_device, predict=predict, batch=batch)
         return
+    chosen: list[str] = []
     with terminal.progress(f"profiling {model}") as advance:
         made = measure(
             model,
+            engine=engine,
             threads=threads,
             batch=batch,
             device=device,
@@ -75,8 +90,10 @@ def profile(
             seconds=seconds,
             pause_ms=pause_ms,
             progress=advance,
+            say=chosen.append,
         )
     remarks = [
+        *chosen,
         f"whole network {ms(made.whole_ms)} ms measured, batch {made.batch}; node times add up to it, so that they "
         "fit halves that were timed",
         f"starting the second half of a cut network takes {ms(made.start_ms)} ms more",
@@ -104,7 +121,38 @@ def profile(
 
 
 #: What only a measurement has a use for.
-_TIMING_OPTIONS = ("threads", "device", "name", "seconds", "pause_ms")
+_TIMING_OPTIONS = ("engine", "threads", "device", "name", "seconds", "pause_ms")
+
+#: What a kit is told when it is made; all else is its script's.
+_KIT_OPTIONS = ("model", "kit", "batch", "pause_ms", "json")
+
+
+def _refuse_beside_kit(context: typer.Context) -> None:
+    from profiles.errors import PlanError
+
+    given = [one for one in context.params if one not in _KIT_OPTIONS and _is_given(context, one)]
+    if odd := [f"--{one.replace('_device', '').replace('_', '-')}" for one in given]:
+        raise PlanError(
+            f"--kit times nothing here, so {', '.join(odd)} cannot go with it; "
+            "give such to profile_here.py on the board"
+        )
+
+
+def _write_kit(terminal: Terminal, model: str, folder: Path, *, batch: int, pause_ms: float) -> None:
+    import msgspec
+
+    from profiles.kit import require_new, write_kit
+    from profiles.models import load_model
+    from profiles.trace import trace
+
+    require_new(folder)
+    cuts = write_kit(trace(load_model(model), batch=batch), folder, pause_ms=pause_ms)
+    whole = sum(one.stat().st_size for one in folder.iterdir())
+    terminal.say(
+        f"written: {folder}, {size(whole)}: {model} as ONNX, whole and at {len(cuts)} linear cuts; copy it to the "
+        "board and run there: python3 profile_here.py"
+    )
+    terminal.document(msgspec.json.encode({"kit": str(folder), "cuts": cuts, "bytes": whole}))
 
 
 def _refuse_timing_options(context: typer.Context) -> None:

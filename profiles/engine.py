@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles.board import open_session
 from profiles.errors import ModelError, ProfileError
 
 if TYPE_CHECKING:
@@ -66,16 +67,9 @@ class OnnxEngine:
 
     def __init__(self, model: bytes | Path, *, threads: int | None = None) -> None:
         runtime = onnx_runtime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4  # what goes wrong is raised, and said once
-        # Between two inferences lies a network: waiting threads must leave the core to the noise and the socket.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         given = str(model) if isinstance(model, Path) else model
         try:
-            self._session = runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+            self._session = open_session(given, threads=threads or 0)
         except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
             origin = model if isinstance(model, Path) else "the ONNX model"
             raise ModelError(
@@ -91,7 +85,7 @@ class OnnxEngine:
 
 
 def onnx_runtime() -> Any:
-    """The module `onnxruntime`, quiet. Raises ProfileError where it is not installed."""
+    """The module `onnxruntime`. Raises ProfileError where it is not installed."""
     try:
         import onnxruntime
     except ImportError:

@@ -1,11 +1,8 @@
 """This device: what it is called, what it holds, and whether a torch device is here."""
 
-import os
-import platform
-from pathlib import Path
-
 import torch
 
+from profiles import board
 from profiles.engine import ENGINES
 from profiles.errors import ProfileError
 
@@ -24,22 +21,12 @@ def require_device(device: str) -> None:
 
 
 def device_name(device: str) -> str:
-    """The processor's own name for itself."""
-    if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        for line in facts.read_text(errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "unknown processor"
+    """The GPU's or the processor's own name for itself."""
+    return str(torch.cuda.get_device_name(device)) if device.startswith("cuda") else board.processor_name()
 
 
 def memory_bytes(device: str) -> int | None:
     """The device's memory, where the system tells."""
     if device.startswith("cuda"):
         return int(torch.cuda.get_device_properties(device).total_memory)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+    return board.memory_bytes()

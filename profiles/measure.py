@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-#: Calls up to this are timed after an untimed one of their own.
-SHORT_MS = 20.0
+from profiles.board import SHORT_MS
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ copies only sometimes (`reshape`, `contiguous`) and for dropout, which hands on 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from math import prod
 from typing import Any
 
 import torch
 from torch import fx
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from profiles.roofline import Efficiency, OperatorFacts
@@ -19,7 +20,7 @@ from profiles.trace import TracedNetwork
 
 
 def operator_facts(network: TracedNetwork) -> dict[str, OperatorFacts]:
-    """Facts of every operator by its node's id; inputs and outputs have none."""
+    """Facts of operators by their nodes' ids; inputs and outputs have none, nor has what a tensor's value decides."""
     names = {
         node: name
         for name, node in network.fx_nodes.items()
@@ -28,7 +29,9 @@ def operator_facts(network: TracedNetwork) -> dict[str, OperatorFacts]:
     walk = _Walk(network.module, names)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         walk.fake = mode
-        walk.run(*(mode.from_tensor(value) for value in network.example))
+        # Where a number is read from a tensor the walk ends: what comes behind counts as launching a kernel.
+        with suppress(DataDependentOutputException):
+            walk.run(*(mode.from_tensor(value) for value in network.example))
     return walk.facts
 
 

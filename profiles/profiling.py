@@ -14,29 +14,30 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
+from typing import Any
 
+import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from profiles import halves
+from profiles import engine_choice, halves, onnx_profiling
+from profiles.board import LEAST_CUTS, LEAST_REPEATS, MOST_REPEATS, WARM_UPS, Timed
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
-from profiles.engine import TorchEngine, set_threads
+from profiles.engine import OnnxEngine, TorchEngine, set_threads
 from profiles.handling import with_handling
 from profiles.host import device_name, memory_bytes, require_device
-from profiles.measure import is_short, repeats_for, summary, time_ns
+from profiles.measure import Sample, is_short, repeats_for, summary, time_ns
 from profiles.models import load_model
-from profiles.segments import SegmentTimes, fit_segments, linear_cuts, share
+from profiles.onnx_export import to_onnx
+from profiles.segments import linear_cuts, segments_of
 from profiles.stepping import Steps
 from profiles.trace import TracedNetwork, trace
 
-Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-WARM_UPS, LEAST_REPEATS, MOST_REPEATS = 1, 6, 2000
-#: Linear cuts whose halves are timed: as many as the time allows between these. Prefixes of them held out as a check.
-LEAST_CUTS, MOST_CUTS, PREFIXES = 3, 12, 3
+#: Linear cuts whose halves are timed: as many as the time allows up to this.
+MOST_CUTS = 12
 PAUSE_MS = 20.0
 #: Of exchanging messages with a process here, at most; the scatter of its medians is then a few hundredths of a ms.
 MOST_HANDLING_S = 3.0
@@ -45,6 +46,7 @@ MOST_HANDLING_S = 3.0
 def profile(
     source: str,
     *,
+    engine: str = "auto",
     threads: int | None = None,
     batch: int = 1,
     device: str = "cpu",
@@ -52,29 +54,39 @@ def profile(
     seconds: float = 4.0,
     pause_ms: float = PAUSE_MS,
     progress: Progress = lambda done, of: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> DeviceProfile:
     """Load, trace and time a model on this device, and what a message takes on it.
 
-    source: zoo name, `transformers:CLASS`, `package.module:function` or `.pt2` file. threads: of the CPU, None for
-    all. seconds: about how long to measure, or as long as the least turns take. pause_ms: before every timed run.
-    Raises ModelError, TraceError, or ProfileError for a device that is not here.
+    source: zoo name, `transformers:CLASS`, `package.module:function` or `.pt2` file. engine: `torch`, `onnxruntime`,
+    or `auto` for the one that runs the whole network faster. threads: of the CPU, None for all. seconds: about how
+    long to measure, or as long as the least turns take. pause_ms: before every timed run. say: told, in a sentence,
+    how the engine was chosen.
+    Raises ModelError, TraceError, or ProfileError for an engine or a device that is not here.
     """
     require_device(device)
+    engine_choice.require_engine(engine, device=device)
     in_force = set_threads(threads)
     network = trace(load_model(source), batch=batch)
-    made = measure_network(
-        network,
-        threads=in_force,
-        device=device,
-        name=name,
-        seconds=seconds,
-        pause_ms=pause_ms,
-        progress=progress,
-    )
-    whole, inputs = TorchEngine(halves.whole(network), device=device), list(network.example)
-    return with_handling(
-        made, lambda: whole.compute(inputs), seconds=min(seconds / 4, MOST_HANDLING_S), pause_ms=pause_ms
-    )
+    if engine == "auto":
+        engine = engine_choice.faster_engine(network, threads=in_force, device=device, pause_ms=pause_ms, say=say)
+    settings: Any = {"threads": in_force, "name": name, "seconds": seconds, "pause_ms": pause_ms}
+    if engine == "onnxruntime":
+        made = onnx_profiling.measure_network(network, **settings, progress=progress)
+    else:
+        made = measure_network(network, **settings, device=device, progress=progress)
+    computing = _computing(network, engine, threads=in_force, device=device)
+    return with_handling(made, computing, seconds=min(seconds / 4, MOST_HANDLING_S), pause_ms=pause_ms)
+
+
+def _computing(network: TracedNetwork, engine: str, *, threads: int, device: str) -> Callable[[], object]:
+    """The whole network, once, in the engine that was profiled."""
+    whole, example = halves.whole(network), list(network.example)
+    if engine != "onnxruntime":
+        return partial(TorchEngine(whole, device=device).compute, example)
+    ids = ([node.id for node in network.graph.inputs], [node.id for node in network.graph.outputs])
+    data = to_onnx(whole, example, any_rows=network.dynamic_batch, inputs=ids[0], outputs=ids[1], check=False)
+    return partial(OnnxEngine(data, threads=threads).run, [one.numpy() for one in example])
 
 
 def measure_network(
@@ -89,6 +101,7 @@ def measure_network(
 ) -> DeviceProfile:
     """Time a traced network; as `profile`, for one who has it already."""
     times = _measure(network, device=device, seconds=seconds, pause_ms=pause_ms, progress=progress)
+    check = times.timed.check()
     return DeviceProfile(
         model=ModelFacts(
             name=network.model.name,
@@ -105,70 +118,19 @@ def measure_network(
             software=f"torch {torch.__version__}, {platform.system()} {platform.machine()}",
             memory_bytes=memory_bytes(device),
         ),
-        whole_ms=times.whole_ms,
-        start_ms=times.segments.start_ms,
-        nodes=_timed(network, times),
-        check=_check(network, times),
+        whole_ms=times.timed.whole_ms,
+        start_ms=times.timed.fit().start_ms,
+        nodes=_nodes(network, times),
+        check=None if check is None else msgspec.convert(check, PrefixCheck),
     )
 
 
 @dataclass(frozen=True)
 class _Times:
-    """What was measured, a row each turn, ns. nodes [turns, operators in `order`]; whole [turns]; prefixes, suffixes
-    [turns, cuts]. edges: the nodes before each cut."""
+    """timed: whole and halves. alone: an operator's times in place."""
 
-    order: tuple[str, ...]
-    cuts: tuple[str, ...]
-    edges: tuple[frozenset[str], ...]
-    nodes: Floats
-    whole: Floats
-    prefixes: Floats
-    suffixes: Floats
-
-    @property
-    def whole_ms(self) -> float:
-        return summary(self.whole).median_ms
-
-    def of(self, turns: slice) -> "_Times":
-        """Some of the turns alone."""
-        parts = (self.nodes[turns], self.whole[turns], self.prefixes[turns], self.suffixes[turns])
-        return _Times(self.order, self.cuts, self.edges, *parts)
-
-    @cached_property
-    def alone_ms(self) -> dict[str, float]:
-        """Operator → median in place."""
-        return dict(zip(self.order, map(float, np.median(self.nodes, axis=0) / 1e6), strict=True))
-
-    @cached_property
-    def inner(self) -> tuple[tuple[str, ...], ...]:
-        """The operators of each segment before, between and behind the cuts."""
-        made, before = [], frozenset[str]()
-        for edge in (*self.edges, frozenset(self.order)):
-            made.append(tuple(name for name in self.order if name in edge and name not in before))
-            before = edge
-        return tuple(made)
-
-    @cached_property
-    def segments(self) -> SegmentTimes:
-        return fit_segments(
-            whole_ms=self.whole_ms,
-            prefixes_ms=np.median(self.prefixes, axis=0) / 1e6,
-            suffixes_ms=np.median(self.suffixes, axis=0) / 1e6,
-            alone_ms=[sum(self.alone_ms[name] for name in names) for names in self.inner],
-        )
-
-    def fitted_ms(self, network: TracedNetwork) -> dict[str, float]:
-        """Node → milliseconds: a segment's time, solved for from the halves, is shared as its nodes are in place."""
-        graph, found = network.graph, self.segments
-        fitted = dict.fromkeys(graph.by_id, 0.0)
-        # Starting is the input's, not the first layers'.
-        start_ms = min(found.start_ms, float(found.inner_ms[0]))
-        inner_ms = [float(found.inner_ms[0]) - start_ms, *map(float, found.inner_ms[1:])]
-        for segment_ms, names in zip(inner_ms, self.inner, strict=True):
-            shares = share(segment_ms, np.array([self.alone_ms[name] for name in names]))
-            fitted |= dict(zip(names, map(float, shares), strict=True))
-        fitted[graph.inputs[0].id] = start_ms
-        return fitted
+    timed: Timed
+    alone: dict[str, Sample]
 
 
 def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: float, progress: Progress) -> _Times:
@@ -182,8 +144,10 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     # A turn runs each operator and the whole, and for each cut both halves, which together are one more whole.
     fitting = int(1000 * seconds / (LEAST_REPEATS + WARM_UPS) / (whole_ms + 2 * pause_ms)) - 2
     most = min(max(fitting, LEAST_CUTS), MOST_CUTS)
-    cuts, edges = _cuts(network, dict(zip(steps.order, map(float, rough), strict=True)), most=most)
-    made = [halves.split(network, edge) for edge in edges]
+    rough_ns = dict(zip(steps.order, map(float, rough), strict=True))
+    graph, inputs_needed = network.graph, [node.id for node in network.graph.inputs]
+    cuts = linear_cuts(graph, most=most, weight=[rough_ns.get(node.id, 0.0) for node in graph.nodes])
+    made = [halves.split(network, graph.with_needs([cut, *inputs_needed])) for cut in cuts]
     engines = [TorchEngine(half, device=device) for one in made for half in (one.edge, one.cloud)]
     whole = TorchEngine(halves.whole(network), device=device)
     crossing = [engine.compute(inputs)[: len(one.crossing)] for engine, one in zip(engines[::2], made, strict=True)]
@@ -214,48 +178,29 @@ def _measure(network: TracedNetwork, *, device: str, seconds: float, pause_ms: f
     for turn in range(repeats):
         node_ns[turn], run_ns[turn] = once()
         progress(turn + 1, repeats)
-    return _Times(tuple(steps.order), cuts, edges, node_ns, run_ns[:, 0], run_ns[:, 1::2], run_ns[:, 2::2])
+    alone = {name: summary(column) for name, column in zip(steps.order, node_ns.T, strict=True)}
+    segments = segments_of(graph, cuts, steps.order)
+    in_place_ms = {name: one.median_ms for name, one in alone.items()}
+    run_ms = run_ns / 1e6
+    return _Times(
+        Timed(cuts, segments, in_place_ms, run_ms[:, 0], run_ms[:, 1::2], run_ms[:, 2::2]),
+        alone,
+    )
 
 
-def _cuts(
-    network: TracedNetwork, time_ns: dict[str, float], *, most: int
-) -> tuple[tuple[str, ...], tuple[frozenset[str], ...]]:
-    """Linear cuts whose halves are timed, and the nodes before each."""
-    graph = network.graph
-    cuts = tuple(linear_cuts(graph, most=most, weight=[time_ns.get(node.id, 0.0) for node in graph.nodes]))
-    return cuts, tuple(graph.with_needs([cut, *(node.id for node in graph.inputs)]) for cut in cuts)
-
-
-def _timed(network: TracedNetwork, times: _Times) -> tuple[TimedNode, ...]:
-    fitted = times.fitted_ms(network)
-    receive_ms = dict(zip(times.cuts, map(float, times.segments.receive_ms), strict=True))
-    alone = {name: summary(column) for name, column in zip(times.order, times.nodes.T, strict=True)}
+def _nodes(network: TracedNetwork, times: _Times) -> tuple[TimedNode, ...]:
+    timed = times.timed
+    start_ms, fitted = timed.operators_ms()
+    fitted[network.graph.inputs[0].id] = start_ms
+    receive_ms = dict(zip(timed.cuts, map(float, timed.fit().receive_ms), strict=True))
     made = []
     for node in network.graph.nodes:
         fields = {field: getattr(node, field) for field in node.__struct_fields__}
-        spread = alone.get(node.id)
+        taken_ms, spread = fitted.get(node.id, 0.0), times.alone.get(node.id)
         iqr_ms = None
         if spread is not None:
-            iqr_ms = spread.iqr_ms * fitted[node.id] / spread.median_ms if spread.median_ms else 0.0
+            iqr_ms = spread.iqr_ms * taken_ms / spread.median_ms if spread.median_ms else 0.0
         made.append(
-            TimedNode(
-                **fields,
-                time_ms=fitted[node.id],
-                time_ms_iqr=iqr_ms,
-                receive_ms=receive_ms.get(node.id, 0.0),
-            )
+            TimedNode(**fields, time_ms=taken_ms, time_ms_iqr=iqr_ms, receive_ms=receive_ms.get(node.id, 0.0))
         )
     return tuple(made)
-
-
-def _check(network: TracedNetwork, times: _Times) -> PrefixCheck | None:
-    """Prefixes timed in every second turn, against node times fitted to the other turns."""
-    if not times.cuts or len(times.whole) < 4:
-        return None
-    fitted, held_out = times.of(slice(0, None, 2)).fitted_ms(network), times.of(slice(1, None, 2))
-    places = sorted({int(place) for place in np.linspace(0, len(times.cuts) - 1, num=PREFIXES)})
-    errors = []
-    for place in places:
-        found = summary(held_out.prefixes[:, place]).median_ms
-        errors.append(abs(sum(fitted[name] for name in times.edges[place]) - found) / found)
-    return PrefixCheck(tuple(times.cuts[place] for place in places), float(np.median(errors)), max(errors))

@@ -81,7 +81,7 @@ def mnist() -> Any:
 def lenet_profile() -> DeviceProfile:
     from profiles.profiling import profile
 
-    return profile("lenet", threads=1, seconds=0.3)
+    return profile("lenet", engine="torch", threads=1, seconds=0.3)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import profiles
 
 from planner.legality import CutRules
 from planner.linear import linear_cuts as planned_cuts
+from profiles.board import fit_segments, nnls, share
 from profiles.device import DeviceProfile
-from profiles.segments import fit_segments, linear_cuts, share
+from profiles.segments import linear_cuts
 
 times = st.floats(0.01, 100)
 
@@ -56,6 +58,16 @@ def test_what_halves_leave_open_is_decided_in_place() -> None:
 def test_a_segment_is_shared_in_proportion_and_never_lost() -> None:
     np.testing.assert_allclose(share(6.0, np.array([1.0, 2.0, 0.0])), [2, 4, 0])
     np.testing.assert_allclose(share(6.0, np.zeros(3)), [2, 2, 2])
+
+
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(0, 10**6))
+def test_non_negative_least_squares_is_scipys(columns: int, more: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    matrix, wanted = random.standard_normal((columns + more, columns)), random.standard_normal(columns + more)
+    found, (expected, residual) = nnls(matrix, wanted), scipy.optimize.nnls(matrix, wanted)
+    assert (found >= 0).all()
+    assert np.linalg.norm(matrix @ found - wanted) == pytest.approx(residual, abs=1e-9)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * (1 + np.abs(expected).max()))
 
 
 @settings(max_examples=150)
