@@ -195,7 +195,8 @@ def client_security(
 ) -> ClientSecurity:
     """What `plan run --server URL` was given, as one record.
 
-    Raises UrlError; SecurityError: files that cannot be used, or a token that would go over plain HTTP to another machine.
+    Raises UrlError; SecurityError: files that cannot be used, or a token that would go over plain HTTP to another
+    machine.
     """
     require_address(url)
     if key is not None and certificate is None:

@@ -40,8 +40,8 @@ def run(
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
 
-    link: emulated in front of a local cloud, None for plain loopback. security: TLS and token for the server. key: draws
-    are keyed, else fresh.
+    link: emulated in front of a local cloud, None for plain loopback. security: TLS and token for the server. key:
+    draws are keyed, else fresh.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     set_threads(plan.edge.threads)
