@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
+from runtime.connections import ConnectionLimits
+from runtime.guard import ServerSecurity
 
 
 @contextmanager
-def serving(*models: ServedModel, limits: Limits | None = None) -> Iterator[str]:
+def serving(
+    *models: ServedModel,
+    limits: Limits | None = None,
+    security: ServerSecurity | None = None,
+    connections: ConnectionLimits | None = None,
+) -> Iterator[str]:
     """The URL of a server that runs these models."""
     app = CloudApp({one.name: one for one in models}, "0", limits or Limits())
     with listen("127.0.0.1", 0) as bound:
-        server = Server(app)
+        server = Server(app, security=security, limits=connections)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        scheme = "https" if security and security.tls else "http"
+        yield f"{scheme}://127.0.0.1:{bound.getsockname()[1]}"
         server.should_exit = True
         thread.join(timeout=5)
