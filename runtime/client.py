@@ -123,6 +123,8 @@ class CloudClient:
                 if (objection := tls.objection(error)) is not None:
                     raise PeerError(f"{self._base} {objection}") from error
                 if attempt == self._retries:
+                    if self._base.startswith("https:") and not isinstance(error, httpcore.ConnectError):
+                        raise PeerError(f"{self._base} {tls.CLOSED_WITHOUT_A_WORD}") from error
                     reason = str(error) or type(error).__name__
                     raise PeerError(
                         f"{self._base} cannot be reached ({reason}); is `plan serve` running there, "

@@ -46,6 +46,13 @@ def all_of(opened: socket.socket) -> bytes:
     return found
 
 
+def drip(opened: socket.socket, piece: bytes, *, every_s: float) -> None:
+    """The same piece again and again."""
+    for _ in range(1000):
+        opened.sendall(piece)
+        time.sleep(every_s)
+
+
 def is_well(target: Target, *, source: str = "127.0.0.1") -> bool:
     with connect(target, good(target), source=source) as opened:
         return opened.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -66,9 +73,7 @@ def test_a_head_that_does_not_end_is_given_up() -> None:
 def test_a_head_that_drips_is_given_up() -> None:
     with server(SMALL) as target, connect(target, HEAD) as dripping:
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                dripping.sendall(b"A: b\r\n")
-                time.sleep(0.02)
+            drip(dripping, b"A: b\r\n", every_s=0.02)
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n"])
@@ -81,9 +86,7 @@ def test_blank_lines_after_an_answer_do_not_hold_a_connection() -> None:
     with server(SMALL) as target, connect(target, good(target)) as opened:
         assert opened.recv(65_536).startswith(b"HTTP/1.1 200")
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                opened.sendall(b"\r\n")
-                time.sleep(0.02)
+            drip(opened, b"\r\n", every_s=0.02)
 
 
 def test_an_idle_connection_that_did_well_stays() -> None:
@@ -98,9 +101,7 @@ def test_a_body_must_come_at_some_rate() -> None:
     with server(SMALL) as target:
         with connect(target, HEAD + b"Content-Length: 900\r\n\r\n") as slow:
             with pytest.raises(ConnectionError):
-                for _ in range(1000):
-                    slow.sendall(b"x")
-                    time.sleep(0.02)
+                drip(slow, b"x", every_s=0.02)
         data = good(target)
         with connect(target, data[:-80]) as steady:  # slow as well, and fast enough
             for at in range(len(data) - 80, len(data)):
@@ -186,9 +187,7 @@ def test_what_still_comes_after_an_early_answer_is_bounded() -> None:
         with connect(target, b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n") as opened:
             assert opened.recv(65_536).startswith(b"HTTP/1.1 404")
             with pytest.raises(ConnectionError):
-                for _ in range(1000):
-                    opened.sendall(b"x" * 100)
-                    time.sleep(0.01)
+                drip(opened, b"x" * 100, every_s=0.01)
 
 
 def test_forwarded_addresses_are_not_believed() -> None:
