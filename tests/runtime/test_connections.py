@@ -9,7 +9,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from echo_server import MODEL
-from fuzzing import Input, Target, good
+from malformed import Input, Target, good
 from servers import serving
 
 from runtime.cloud import Limits

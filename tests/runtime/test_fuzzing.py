@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from fuzzing import Input, Tally, Target, Wire, fuzz, fuzz_in_processes, good, resident_bytes
+from fuzzing import Tally, Wire, fuzz, fuzz_in_processes, resident_bytes
+from malformed import Input, Target, good
 
 from planner.plan import Plan
 from profiles import artifact
