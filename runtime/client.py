@@ -204,6 +204,7 @@ class CloudClient:
         return f"{method} {path} HTTP/1.1\r\n{self._fixed}{fields}\r\n".encode("latin1")
 
     def _failure(self, error: ConnectionFailed) -> PeerError:
+        secured = self.url.startswith("https")
         match error:
             case DeadlinePassed():
                 return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
@@ -211,7 +212,9 @@ class CloudClient:
                 return PeerError(f"{self.url} {tls.objection(error) or f'broke off TLS ({error})'}")
             case NotHttp():
                 return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
-        way = "with" if self.url.startswith("https") else "without"
+        if secured and not isinstance(error, Unreachable):
+            return PeerError(f"{self.url} {tls.CLOSED_WITHOUT_A_WORD}")
+        way = "with" if secured else "without"
         return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there, {way} TLS?")
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ PORT = 8400
 
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help="File of bearer tokens, one a line; never on the command line.", show_default=False),
+    typer.Option(help="File of bearer tokens, one a line; only its owner may read it."),
 ]
 
 
@@ -166,7 +166,7 @@ def run(
 
     Example: plan run plan.json --noise noise.safetensors --server http://server:8400 --input x.npy --output y.npy
 
-    Example: plan run plan.json --noise noise.safetensors --server https://server:8400 --token-file t
+    Example: plan run plan.json --noise noise.safetensors --server https://server:8400 --ca cert.pem --token-file tok
     """
     import msgspec
 

@@ -95,7 +95,8 @@ class GuardedConnection(HttpToolsProtocol):
         self.lingering = False
         # Of the message that is coming: whether any byte came, whether its head is whole, and what it weighs.
         self._begun, self._in_head = False, True
-        self._head = self._fields = self._arrived = 0
+        self._raw = self._head = self._fields = self._arrived = 0
+        self._heads = 0  # that began in one piece of data
         self._since = self.loop.time()
         self._due: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -123,13 +124,14 @@ class GuardedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.lingering or self.transport.is_closing():
             return
-        unfinished = self._begun and self._in_head
+        alone = not self._begun or self._in_head
+        self._heads = 0
         super().data_received(data)
         if self.lingering or self.transport.is_closing():
             return
-        if unfinished and self._begun and self._in_head:
-            self._head += len(data)  # of a field that never ends nothing reaches `on_header`
-            if self._head > self._limits.head_bytes:
+        if alone and self._begun and self._in_head and self._heads <= 1:  # all of it was of this one head
+            self._raw += len(data)  # of a field that never ends nothing reaches `on_header`
+            if self._raw > self._limits.head_bytes:
                 self.turn_away(431, "the request's header fields are larger than this server takes")
                 return
         self._watch()
@@ -139,7 +141,8 @@ class GuardedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begun = self._in_head = True
-        self._head = self._fields = self._arrived = 0
+        self._heads += 1
+        self._raw = self._head = self._fields = self._arrived = 0
         self._since = self.loop.time()
 
     def on_url(self, url: bytes) -> None:

@@ -195,7 +195,7 @@ def client_security(
 ) -> ClientSecurity:
     """What `plan run --server URL` was given, as one record.
 
-    Raises UrlError; SecurityError: files that cannot be used, or a token that would go in plain to another
+    Raises UrlError; SecurityError: files that cannot be used, or a token that would go over plain HTTP to another
     machine.
     """
     require_address(url)

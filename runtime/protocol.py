@@ -20,6 +20,14 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 #: The extension by which tensors travel as bytes.
 BINARY = "binary_tensor_data"
 MOST_DIMENSIONS = 16
+MOST_TENSORS = 256
+#: Elements that a shape may count up to, whatever its bytes: below 2^63, where NumPy's own sizes end.
+MOST_ELEMENTS = 2**40
+#: A JSON header in front of binary tensors; where all is JSON, the body's own limit holds.
+MOST_HEADER_BYTES = 2**20
+#: Ids and names come back in answers.
+MOST_NAME_CHARACTERS = 1024
+MOST_ERROR_CHARACTERS = 500
 Array = NDArray[Any]
 Scalar = bool | int | float | str
 
@@ -143,6 +151,11 @@ def decode_request(body: bytes | memoryview, header_length: str | None) -> Infer
     """Raises ProtocolError for anything that is not whole and consistent."""
     head, tail = _cut(body, header_length)
     request = _parse(_read_request, head)
+    if len(request.outputs) > MOST_TENSORS or len(request.id) > MOST_NAME_CHARACTERS:
+        raise ProtocolError(
+            f"{len(request.outputs)} outputs and an id of {len(request.id)} characters, expected at most "
+            f"{MOST_TENSORS} and {MOST_NAME_CHARACTERS}"
+        )
     tensors = _tensors(request.inputs, tail)
     if not tensors:
         raise ProtocolError("the request has no inputs")
@@ -177,7 +190,8 @@ def decode_reply(body: bytes | memoryview, header_length: str | None) -> InferRe
 
 
 def encode_error(message: str) -> bytes:
-    return _write.encode(_Error(message))
+    """One line of bounded length, whatever of the peer's own it repeats."""
+    return _write.encode(_Error(" ".join(message.split())[:MOST_ERROR_CHARACTERS]))
 
 
 def decode_error(body: bytes) -> str:
@@ -237,6 +251,8 @@ def _cut(body: bytes | memoryview, header_length: str | None) -> tuple[memoryvie
     plain = header_length.isascii() and header_length.isdigit() and len(header_length) <= 18
     if not plain or int(header_length) > len(view):
         raise ProtocolError(f"{HEADER_LENGTH} is {header_length[:20]!r}, the body has {len(view)} bytes")
+    if int(header_length) > MOST_HEADER_BYTES:
+        raise ProtocolError(f"a JSON header of {int(header_length)} bytes, expected at most {MOST_HEADER_BYTES}")
     return view[: int(header_length)], view[int(header_length) :]
 
 
@@ -248,6 +264,8 @@ def _parse(decoder: "msgspec.json.Decoder[Any]", head: memoryview) -> Any:
 
 
 def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
+    if len(facts) > MOST_TENSORS:
+        raise ProtocolError(f"{len(facts)} tensors, expected at most {MOST_TENSORS}")
     tensors: dict[str, Array] = {}
     start = 0
     for fact in facts:
@@ -260,12 +278,12 @@ def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
             continue
         if type(count) is not int or not 0 <= count <= len(tail) - start:
             raise ProtocolError(
-                f"tensor {fact.name[:80]!r}: binary_data_size {count!r}, {len(tail) - start} bytes left"
+                f"tensor {fact.name[:80]!r}: binary_data_size {repr(count)[:20]}, {len(tail) - start} bytes left"
             )
         try:
             part = tail[start : start + count]
-            tensors[fact.name] = codec.unpack(part, datatype=fact.datatype, shape=fact.shape)
-        except (PlanError, ValueError) as error:
+            tensors[fact.name] = codec.unpack(part, datatype=fact.datatype[:20], shape=fact.shape)
+        except PlanError as error:
             raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error
         start += count
     if start != len(tail):
@@ -274,7 +292,9 @@ def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
 
 
 def _check_shape(fact: _Tensor) -> None:
-    if len(fact.shape) > MOST_DIMENSIONS or any(size < 0 for size in fact.shape):
+    # A size of 0 must not hide the others, whose product NumPy takes too.
+    elements = prod(max(1, size) for size in fact.shape[:MOST_DIMENSIONS])
+    if len(fact.shape) > MOST_DIMENSIONS or any(size < 0 for size in fact.shape) or elements > MOST_ELEMENTS:
         raise ProtocolError(f"tensor {fact.name[:80]!r}: shape {list(fact.shape)[:20]} cannot be")
 
 
@@ -293,19 +313,28 @@ def _numbers(data: Any) -> bool:
 def _from_json(fact: _Tensor) -> Array:
     if fact.data is None:
         raise ProtocolError(f"tensor {fact.name[:80]!r} has neither data nor binary_data_size")
+    expected = f"tensor {fact.name[:80]!r}: data are not {fact.datatype[:20]} {list(fact.shape)}"
+    dtype = _dtype_of(fact)
+    # Text would make an array as wide as its longest item, from a body far smaller.
+    if not _numbers(fact.data):
+        raise ProtocolError(f"{expected} (not numbers)")
     try:
-        # Text would make an array as wide as its longest item, from a body far smaller.
-        if not _numbers(fact.data):
-            raise ValueError("not numbers")
         array = np.asarray(fact.data).reshape(-1)
-        if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
-            raise ValueError(f"{len(array)} values of {array.dtype}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            made = array.astype(codec.dtype_of(fact.datatype), casting="unsafe").reshape(fact.shape)
-        if made.dtype.kind == "f" and not np.isfinite(made).all():
-            raise ValueError("a number is too large for the type")
-        return made
-    except (PlanError, ValueError, OverflowError, RecursionError) as error:
-        raise ProtocolError(
-            f"tensor {fact.name[:80]!r}: data are not {fact.datatype} {list(fact.shape)} ({error})"
-        ) from error
+    except (ValueError, OverflowError, RecursionError):  # whose words would tell of our libraries
+        raise ProtocolError(f"{expected} (uneven lists)") from None
+    if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
+        raise ProtocolError(f"{expected} ({len(array)} values)")
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = array.astype(dtype, casting="unsafe").reshape(fact.shape)
+    if made.dtype.kind == "f" and not np.isfinite(made).all():
+        raise ProtocolError(f"{expected} (a number is too large for the type)")
+    if made.dtype.kind != "f" and not np.array_equal(made.reshape(-1), array):
+        raise ProtocolError(f"{expected} (a number is not of the type)")
+    return made
+
+
+def _dtype_of(fact: _Tensor) -> str:
+    try:
+        return codec.dtype_of(fact.datatype[:20])
+    except PlanError as error:
+        raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error

@@ -14,6 +14,13 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNTRUSTED = frozenset({18, 19, 20, 21})  # self-signed, self-signed in the chain, no issuer, no verifiable leaf
 _OTHER_NAME = frozenset({62, 63, 64})  # host name, e-mail, address
 
+#: What a server that refuses a client's certificate looks like: under TLS 1.3 the client learns of it after the
+#: handshake, and event loops close the connection before OpenSSL's alert is sent.
+CLOSED_WITHOUT_A_WORD = (
+    "closed the connection without a word; where it was started with --tls-client-ca, give --client-cert and "
+    "--client-key that this authority has signed"
+)
+
 
 def server_context(certificate: Path, key: Path, *, client_ca: Path | None = None) -> ssl.SSLContext:
     """client_ca: a client must show a certificate of this authority. Raises SecurityError: a file is not usable."""
@@ -102,6 +109,8 @@ def objection(error: BaseException) -> str | None:
         return "wants a certificate of this client; give --client-cert and --client-key"
     if "ALERT" in reason and ("UNKNOWN_CA" in reason or "CERTIFICATE" in reason or "DECRYPT" in reason):
         return "does not accept this client's certificate; give one that its --tls-client-ca has signed"
+    if reason == "UNEXPECTED_EOF_WHILE_READING" or isinstance(found, ssl.SSLEOFError):
+        return CLOSED_WITHOUT_A_WORD
     if "VERSION" in reason or "PROTOCOL" in reason:
         return "speaks only versions of TLS before 1.2, which are broken; renew its TLS"
     return f"broke off TLS ({(reason or 'no reason given').lower().replace('_', ' ')})"

@@ -60,9 +60,9 @@ def run(
     """Run a plan's two halves over a real socket on a test set.
 
     side: the edge's, of a split folder; without it the plan's model is loaded, and its halves are held against it.
-    server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it.
-    link: emulate this one instead of the
-    plan's. key: draws are keyed by it and the input, else fresh. samples: single inferences that are timed.
+    server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it. link:
+    emulate this one instead of the plan's. key: draws are keyed by it and the input, else fresh. samples: single
+    inferences that are timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")

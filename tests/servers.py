@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from runtime.batching import Batching
 from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
+from runtime.connections import ConnectionLimits
+from runtime.guard import ServerSecurity
 from runtime.logs import Log
 
 
@@ -16,16 +18,19 @@ def serving(
     limits: Limits | None = None,
     batching: Batching | None = None,
     log: Log | None = None,
+    security: ServerSecurity | None = None,
+    connections: ConnectionLimits | None = None,
     warm: bool = True,
 ) -> Iterator[str]:
     """The URL of a server that runs these models. warm: not before it is ready."""
     app = CloudApp({one.name: one for one in models}, "0", limits, batching=batching, log=log)
     with listen("127.0.0.1", 0) as bound:
-        server = Server(app)
+        server = Server(app, security=security, limits=connections)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         while not (server.started and (app.ready or not warm)):
             time.sleep(0.005)
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        scheme = "https" if security and security.tls else "http"
+        yield f"{scheme}://127.0.0.1:{bound.getsockname()[1]}"
         server.should_exit = True
         thread.join(timeout=5)
