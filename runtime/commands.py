@@ -52,6 +52,7 @@ def serve(
 
     Example: plan serve plan.json --port 8400
     """
+    import sys
     from importlib import metadata
 
     import msgspec
@@ -66,6 +67,7 @@ def serve(
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     require_cut(planned)
+    sys.setswitchinterval(5e-4)  # an engine's thread asks for the interpreter's lock again while the loop holds it
     with listen(host, port) as bound:
         set_threads(threads or planned.cloud.threads)
         device = torch_device(planned.cloud.engine)

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import serving
 
 from runtime import protocol
-from runtime.batching import Batching
+from runtime.batching import MOST_INLINE_NS, Batching
 from runtime.client import CloudClient
 from runtime.contract import TensorContract
 from runtime.protocol import InferRequest
@@ -22,7 +23,7 @@ WEIGHTS = np.random.default_rng(5).normal(size=(WIDTH, 7)).astype(np.float32)
 
 
 class Gated:
-    """A linear layer that computes once it is let; slow to the scheduler until then. odd: no batch with it works."""
+    """A linear layer that computes once it is let, and too slowly for the event loop. odd: no batch with it works."""
 
     name = "gated"
 
@@ -35,6 +36,7 @@ class Gated:
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         self.began.set()
         assert self.gate.wait(20)
+        time.sleep(1.5e-9 * MOST_INLINE_NS)
         (given,) = inputs
         self.rows.append(len(given))
         if self._odd is not None and (given == self._odd).any():
@@ -90,7 +92,6 @@ def until(true: Any) -> None:
 @contextmanager
 def behind(engine: Gated, url: str, pool: ThreadPoolExecutor) -> Iterator[Any]:
     """While a first request holds the engine."""
-    # Of so many rows no inference was timed, so that it goes to the thread.
     with engine.held():
         first = pool.submit(ask, url, np.zeros((HOLDING, WIDTH), np.float32))
         assert engine.began.wait(20)
