@@ -162,7 +162,7 @@ class Scheduler:
             loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        """Begin what can be begun: batches in the event loop as long as they are short together, or one in a thread."""
+        """Begin what can be begun: batches in the event loop while they are short together, or one in a thread."""
         self._turn_comes = False
         while self._made:
             self._batched(*self._made.popleft())
