@@ -1,6 +1,7 @@
 """The two short cuts against uvicorn's own way, over real sockets."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import trustme
 import uvicorn
 from servers import serving
 
 from runtime import protocol
-from runtime.cloud import CloudApp, listen
+from runtime.cloud import CloudApp, Server, listen
 from runtime.contract import TensorContract
 from runtime.inference import Limits
 from runtime.lean_http import ALIGNMENT
@@ -170,5 +172,24 @@ def test_any_other_asgi_server_gives_the_same_answers() -> None:
             with connected(place) as (opened, reader):
                 opened.sendall(raw(size))
                 np.testing.assert_array_equal(echoed(reader), tensor(size))
+        server.should_exit = True
+        thread.join(timeout=5)
+
+
+def test_tls_goes_the_same_way() -> None:
+    authority = trustme.CA()
+    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    authority.configure_trust(ours)
+    app = CloudApp({one.name: one for one in map(model, SIZES)}, "0")
+    with listen("127.0.0.1", 0) as bound:
+        server = Server(app, tls=theirs)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        with socket.create_connection(bound.getsockname(), timeout=10) as plain:
+            with ours.wrap_socket(plain, server_hostname="127.0.0.1") as opened, opened.makefile("rb") as reader:
+                for size in SIZES * 2:
+                    opened.sendall(raw(size))
+                    np.testing.assert_array_equal(echoed(reader), tensor(size))
         server.should_exit = True
         thread.join(timeout=5)
