@@ -66,7 +66,7 @@ class _Job:
     model: ServedModel
     inputs: Sequence[Array]
     rows: int
-    arrived: float
+    until: float  # the loop's time up to which it waits for others
     done: "asyncio.Future[Computed]"
 
 
@@ -77,12 +77,16 @@ class _Expected:
     typical_ns: dict[int, float] = field(default_factory=dict)
 
     def of(self, rows: int) -> float:
-        return self.typical_ns.get(rows.bit_length(), math.inf)
+        """Rows together take no longer than one by one."""
+        size = rows.bit_length()
+        found = [self.typical_ns.get(smaller, math.inf) * (1 << (size - smaller)) for smaller in range(1, size + 1)]
+        return min(found)
 
     def took(self, rows: int, duration_ns: int) -> None:
-        key = rows.bit_length()
-        known = self.typical_ns.get(key, float(duration_ns))
-        self.typical_ns[key] = known + NEWEST * (duration_ns - known)
+        """A faster one is believed at once: a slower one may have waited for the interpreter's lock in its thread."""
+        size = rows.bit_length()
+        known = self.typical_ns.get(size, float(duration_ns))
+        self.typical_ns[size] = min(duration_ns, known + NEWEST * (duration_ns - known))
 
 
 class Scheduler:
@@ -104,16 +108,21 @@ class Scheduler:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def soon(self) -> bool:
+        """Whether what is submitted now is computed within the next turns of the event loop."""
+        return not self._busy and not self.batching.delay_ms and len(self._waiting) < self.batching.most_rows
+
     def expected_ms(self, model: ServedModel, rows: int = 1) -> float:
         """What an inference is expected to take; infinite where none was timed."""
         return self._of(model).of(rows) / 1e6
 
     async def warm_up(self, model: ServedModel, *, times: int = 3) -> None:
         """Inferences on zeros. Raises EngineError."""
-        await self._queued(model, model.example(), 1)
+        await self._queued(model, model.example(), 1, waits=False)
         self._of(model).typical_ns.clear()  # the first takes longer than any after it and is no measure
         for _ in range(times):
-            await self._queued(model, model.example(), 1)
+            await self._queued(model, model.example(), 1, waits=False)
 
     def run_now(self, model: ServedModel, inputs: Sequence[Array], rows: int) -> Computed | None:
         """The answer at once, where nothing waits and none will wait long for it; else None. Raises EngineError."""
@@ -135,9 +144,13 @@ class Scheduler:
     def close(self) -> None:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _queued(self, model: ServedModel, inputs: Sequence[Array], rows: int) -> "asyncio.Future[Computed]":
+    def _queued(
+        self, model: ServedModel, inputs: Sequence[Array], rows: int, *, waits: bool = True
+    ) -> "asyncio.Future[Computed]":
+        """waits: for others, as long as requests may."""
         loop = asyncio.get_running_loop()
-        job = _Job(model, inputs, rows, loop.time(), loop.create_future())
+        delay_s = self.batching.delay_ms / 1e3 if waits else 0.0
+        job = _Job(model, inputs, rows, loop.time() + delay_s, loop.create_future())
         self._waiting.append(job)
         self._wake(loop)
         return job.done
@@ -149,26 +162,36 @@ class Scheduler:
             loop.call_soon(self._turn)
 
     def _turn(self) -> None:
+        """Begin what can be begun: batches in the event loop while they are short together, or one in a thread."""
         self._turn_comes = False
         while self._made:
             self._batched(*self._made.popleft())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        end_ns = time.monotonic_ns() + MOST_INLINE_NS
+        while time.monotonic_ns() < end_ns and not self._busy and self._begin_oldest():
+            pass
+        if self._made or (self._waiting and self._timer is None):
+            self._wake(asyncio.get_running_loop())
+
+    def _begin_oldest(self) -> bool:
+        """Begin the batch of the oldest request; whether there was one that need not wait for others."""
         while self._waiting and self._waiting[0].done.done():  # its client has gone
             self._waiting.popleft()
-        if self._busy or not self._waiting:
-            return
+        if not self._waiting:
+            return False
         loop = asyncio.get_running_loop()
         jobs = self._batch(self._waiting[0])
-        left = self._waiting[0].arrived + self.batching.delay_ms / 1e3 - loop.time()
+        left = jobs[0].until - loop.time()
         model, rows = jobs[0].model, sum(one.rows for one in jobs)
         if left > 0 and model.any_rows and rows < self.batching.most_rows:
             self._timer = loop.call_later(left, self._turn)
-            return
+            return False
         for one in jobs:
             self._waiting.remove(one)
         self._begin(model, jobs, rows, loop)
+        return True
 
     def _batch(self, first: _Job) -> list[_Job]:
         """The oldest request, and those for the same model that fit beside it, in their order."""
@@ -183,7 +206,7 @@ class Scheduler:
 
     def _begin(self, model: ServedModel, jobs: Sequence[_Job], rows: int, loop: asyncio.AbstractEventLoop) -> None:
         if self._of(model).of(rows) <= MOST_INLINE_NS:
-            self._finish(jobs, self._together(model, jobs, rows), loop)
+            self._finish(jobs, self._together(model, jobs, rows))
             return
         self._busy = True
         working = loop.run_in_executor(self._worker, self._together, model, jobs, rows)
@@ -192,11 +215,10 @@ class Scheduler:
     def _worked(self, jobs: Sequence[_Job], done: "asyncio.Future[Any]", loop: asyncio.AbstractEventLoop) -> None:
         self._busy = False
         if not done.cancelled():
-            self._finish(jobs, done.result(), loop)
+            self._finish(jobs, done.result())
+        self._wake(loop)
 
-    def _finish(
-        self, jobs: Sequence[_Job], results: Sequence[Computed | EngineError], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _finish(self, jobs: Sequence[_Job], results: Sequence[Computed | EngineError]) -> None:
         for job, result in zip(jobs, results, strict=True):
             if job.done.done():
                 continue
@@ -204,7 +226,6 @@ class Scheduler:
                 job.done.set_exception(result)
             else:
                 job.done.set_result(result)
-        self._wake(loop)
 
     def _together(self, model: ServedModel, jobs: Sequence[_Job], rows: int) -> list[Computed | EngineError]:
         """Every request's own rows of one batch; where that fails, each alone: no neighbour pays for an odd one."""

@@ -71,6 +71,7 @@ def serve(
 
     Example: plan serve plan.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --token-file tokens
     """
+    import sys
     from importlib import metadata
 
     import msgspec
@@ -90,6 +91,7 @@ def serve(
         token_file=token_file,
         insecure=insecure,
     )
+    sys.setswitchinterval(5e-4)  # an engine's thread asks for the interpreter's lock again while the loop holds it
     with listen(host, port) as bound:
         models = to_serve(plan, with_reference=with_reference, threads=threads)
         batching = Batching(max_batch, max_delay, max_queue)

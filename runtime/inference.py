@@ -243,7 +243,10 @@ class Inference:
 
     async def _waited(self, inputs: Sequence[Array], rows: int, receive: Receive) -> Computed:
         """The answer in its turn; dropped where the client goes before it has begun."""
+        soon = self._shared.scheduler.soon
         done = self._shared.scheduler.submit(self._model, inputs, rows)
+        if soon:  # a watch would cost more than an inference that nobody waits for
+            return await done
         watch = asyncio.get_running_loop().create_task(_dropped_when_gone(done, receive))
         try:
             return await done

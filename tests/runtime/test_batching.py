@@ -1,5 +1,4 @@
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -7,90 +6,22 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from engines import WEIGHTS, WIDTH, Gated, Linear, answer, ask, counted, model, until
 from servers import serving
 
-from runtime import protocol
 from runtime.batching import Batching
 from runtime.client import CloudClient
-from runtime.contract import TensorContract
-from runtime.protocol import InferRequest
-from runtime.served import ServedModel
 
-WIDTH, HOLDING = 24, 40
-WEIGHTS = np.random.default_rng(5).normal(size=(WIDTH, 7)).astype(np.float32)
-
-
-class Gated:
-    """A linear layer that computes once it is let; slow to the scheduler until then. odd: no batch with it works."""
-
-    name = "gated"
-
-    def __init__(self, *, odd: float | None = None) -> None:
-        self.gate, self.began = threading.Event(), threading.Event()
-        self.gate.set()
-        self.rows: list[int] = []
-        self._odd = odd
-
-    def run(self, inputs: Sequence[Any]) -> list[Any]:
-        self.began.set()
-        assert self.gate.wait(20)
-        (given,) = inputs
-        self.rows.append(len(given))
-        if self._odd is not None and (given == self._odd).any():
-            raise ValueError("a value of the tensor: 12345.678")
-        return [given @ WEIGHTS]
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nothing is computed meanwhile."""
-        self.gate.clear()
-        self.began.clear()
-        self.rows.clear()
-        try:
-            yield
-        finally:
-            self.gate.set()
-
-
-def model(engine: Any, *, rows: int = -1, dtype: str = "float32") -> ServedModel:
-    inputs, outputs = (TensorContract("x", dtype, (rows, WIDTH)),), (TensorContract("y", "float32", (rows, 7)),)
-    return ServedModel("m", engine, inputs, outputs, ("float32",))
-
-
-def ask(url: str, tensor: Any, *, timeout_s: float = 30, **parameters: Any) -> httpx.Response:
-    message = protocol.encode_request(InferRequest({"x": tensor}, parameters=parameters))
-    place, headers = f"{url}/v2/models/m/infer", dict(message.headers)
-    return httpx.post(place, content=message.body, headers=headers, timeout=timeout_s)
-
-
-def answer(reply: httpx.Response) -> Any:
-    assert reply.status_code == 200, reply.text
-    return protocol.decode_reply(reply.content, reply.headers.get(protocol.HEADER_LENGTH)).tensors["y"]
+HOLDING = 40
 
 
 def waiting(url: str) -> float:
-    return gauge(url, "plan_queue_length")
-
-
-def gauge(url: str, name: str, **labels: str) -> float:
-    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
-    samples = [one for family in families for one in family.samples]
-    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
-
-
-def until(true: Any) -> None:
-    for _ in range(2000):
-        if true():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it did not come to that")
+    return counted(url, "plan_queue_length")
 
 
 @contextmanager
 def behind(engine: Gated, url: str, pool: ThreadPoolExecutor) -> Iterator[Any]:
     """While a first request holds the engine."""
-    # Of so many rows no inference was timed, so that it goes to the thread.
     with engine.held():
         first = pool.submit(ask, url, np.zeros((HOLDING, WIDTH), np.float32))
         assert engine.began.wait(20)
@@ -180,7 +111,7 @@ def test_beyond_the_queue_a_client_is_told_when_to_come_again() -> None:
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) >= 1
             assert "busy" in refused.json()["error"]
-            assert gauge(url, "plan_refused_total", reason="queue") == 1
+            assert counted(url, "plan_refused_total", reason="queue") == 1
         assert all(one.result().status_code == 200 for one in asked)
 
 
@@ -190,7 +121,7 @@ def test_what_waits_for_a_client_that_has_gone_is_dropped() -> None:
         with behind(engine, url, pool) as first:
             with pytest.raises(httpx.ReadTimeout):
                 ask(url, np.ones((1, WIDTH), np.float32), timeout_s=0.3)
-            until(lambda: gauge(url, "plan_refused_total", reason="gone") == 1)
+            until(lambda: counted(url, "plan_refused_total", reason="gone") == 1)
         first.result()
         assert answer(ask(url, np.ones((2, WIDTH), np.float32))).shape == (2, 7)
     assert engine.rows == [HOLDING, 2]
@@ -227,3 +158,21 @@ def test_the_engines_own_time_is_within_the_clouds() -> None:
         given = {"x": np.ones((1, WIDTH), np.float32)}
         timing = client.infer(given, parameters={"plan_timing": True}).reply.parameters
         assert 0 < timing["plan_compute_ns"] <= timing["plan_replied_ns"] - timing["plan_received_ns"]
+
+
+def test_many_clients_at_once_get_their_own_answers_and_no_error() -> None:
+    random = np.random.default_rng(2)
+
+    def client(url: str, seed: int) -> int:
+        tensors = [np.full((1, WIDTH), seed + i / 100, np.float32) for i in range(60)]
+        with CloudClient(url, "m") as connection:
+            for one in tensors:
+                got = connection.infer({"x": one}).reply.tensors["y"]
+                np.testing.assert_allclose(got, one @ WEIGHTS, rtol=1e-4, atol=1e-4)
+        return len(tensors)
+
+    for engine in (Linear(), Gated()):
+        with serving(model(engine)) as url, ThreadPoolExecutor(20) as pool:
+            done = sum(pool.map(lambda seed, url=url: client(url, seed), random.permutation(20)))
+            until(lambda url=url: counted(url, "plan_requests_total", status="200") == 20 * 60)
+        assert done == 20 * 60
