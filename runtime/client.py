@@ -4,8 +4,9 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
+from threading import Event
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +20,7 @@ from runtime.connection import (
     DeadlinePassed,
     Distrusted,
     Dropped,
+    Ended,
     NotHttp,
     Response,
     Unreachable,
@@ -85,6 +87,8 @@ class CloudClient:
         self._timeout_s, self._retries = timeout_s, retries
         self._ids, self._prefix = count(), secrets.token_hex(3)
         self.retries_made = 0
+        self._ended = Event()
+        self._again = partial(CloudClient, url, model, security=security, timeout_s=timeout_s, retries=retries)
 
     @property
     def bytes_sent(self) -> int:
@@ -131,9 +135,19 @@ class CloudClient:
 
         Raises PeerError, naming the server, where it refuses, fails or does not answer.
         """
-        name = f"{self._prefix}-{next(self._ids)}"
-        request = InferRequest(tensors, id=name, parameters=parameters or {})
-        return self.send(protocol.encode_request(request, binary=self.binary), awaiting=awaiting)
+        return self.send(self.encoded(self.request(tensors, parameters=parameters)), awaiting=awaiting)
+
+    def request(self, tensors: Mapping[str, Array], *, parameters: Mapping[str, Any] | None = None) -> InferRequest:
+        """A request under an id of its own."""
+        return InferRequest(tensors, id=f"{self._prefix}-{next(self._ids)}", parameters=parameters or {})
+
+    def encoded(self, request: InferRequest) -> protocol.Message:
+        """As this server takes it. Raises PeerError where it has to be asked and does not answer."""
+        return protocol.encode_request(request, binary=self.binary)
+
+    def sibling(self) -> "CloudClient":
+        """Another connection to the same server, on the same terms."""
+        return self._again()
 
     def send(self, message: protocol.Message, *, awaiting: Callable[[], None] | None = None) -> Exchange:
         """One inference of a message that is ready; as `infer`."""
@@ -193,7 +207,7 @@ class CloudClient:
             except ConnectionFailed as error:
                 raise self._failure(error) from error
             self.retries_made += 1
-            time.sleep(max(0.0, min(wait_s, deadline - time.monotonic())))
+            self._ended.wait(max(0.0, min(wait_s, deadline - time.monotonic())))
         raise AssertionError("unreachable")
 
     def _head(self, method: str, path: str, message: protocol.Message | None) -> bytes:
@@ -210,6 +224,8 @@ class CloudClient:
                 return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
             case Distrusted():
                 return PeerError(f"{self.url} {tls.objection(error) or f'broke off TLS ({error})'}")
+            case Ended():
+                return PeerError(f"{self.url}: the exchange was given up here")
             case NotHttp():
                 return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
         if secured and not isinstance(error, Unreachable):
@@ -219,6 +235,11 @@ class CloudClient:
 
     def close(self) -> None:
         self._connection.close()
+
+    def abort(self) -> None:
+        """From another thread: end for good what is sent or awaited here; it raises PeerError there."""
+        self._ended.set()
+        self._connection.abort()
 
     def __enter__(self) -> "CloudClient":
         return self

@@ -149,6 +149,17 @@ def run(
             "then be linked."
         ),
     ] = Draw.FRESH,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Many inferences at once: edge, link and cloud work side by side.")
+    ] = False,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="With --stream: exchanges at one time (default: to keep the link busy)."),
+    ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(help="Where the timed inferences go as trace events, for Perfetto or chrome://tracing."),
+    ] = None,
     ca: Annotated[
         Path | None, typer.Option(help="Trust this authority, or server's own certificate, not the system's.")
     ] = None,
@@ -187,6 +198,10 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
+    if input is not None and timeline is not None:
+        raise PlanError("plan run: --timeline is of timed inferences on a test set; leave it out with --input")
+    if in_flight is not None and not stream:
+        raise PlanError("plan run: --in-flight is for many inferences at once; give --stream too")
     security = None
     if server is not None:
         security = guard.client_security(
@@ -199,7 +214,7 @@ def run(
         terminal.warn(warning)
     planned, side = to_run(plan, server=server)
     noise = noise_for(plan, noise)
-    artifact.require_writable(out, output, beside=[*files_of(plan), noise, input])
+    artifact.require_writable(out, output, timeline, beside=[*files_of(plan), noise, input])
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
     key = None
@@ -219,6 +234,8 @@ def run(
             security=security,
             link=way,
             key=key,
+            stream=stream,
+            in_flight=in_flight,
         )
         terminal.say(f"{answered} inputs answered, written: {output}")
         terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
@@ -238,6 +255,8 @@ def run(
             emulate=not no_emulation,
             key=key,
             samples=samples or 300,
+            stream=stream,
+            in_flight=in_flight,
             progress=advance,
         )
     if out is not None:

@@ -5,6 +5,7 @@ is counted, TLS records and all; every wait ends at a deadline. httpx and its tr
 for an exchange, as long as a small network takes, which is why this is here.
 """
 
+import contextlib
 import socket
 import ssl
 import time
@@ -39,6 +40,10 @@ class DeadlinePassed(ConnectionFailed):
     """The deadline came first."""
 
 
+class Ended(ConnectionFailed):
+    """This side gave it up (`Connection.abort`)."""
+
+
 class Distrusted(ConnectionFailed):
     """TLS failed: a certificate, on either side, or no TLS over there."""
 
@@ -57,11 +62,13 @@ class Response:
 
 
 class Connection:
-    """Connects when first used and again after it was dropped. One exchange at a time."""
+    """Connects when first used and again after it was dropped. One exchange at a time; `abort` from any thread."""
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self._address, self._tls = (host, port), tls
         self._channel: _Plain | _Tls | None = None
+        self._socket: socket.socket | None = None  # also while it connects
+        self._ended = False
         self._buffer = bytearray(READ_BYTES)
         #: Bytes that passed the socket, on all connections so far.
         self.sent = self.received = 0
@@ -80,6 +87,7 @@ class Connection:
         Raises ConnectionFailed; the connection is then closed.
         """
         try:
+            self._require_wanted()
             channel = self._channel or self._connect(deadline)
             channel.send(request, deadline)
             if awaiting is not None:
@@ -100,11 +108,13 @@ class Connection:
 
     def _connect(self, deadline: float) -> "_Plain | _Tls":
         try:
-            found = socket.create_connection(self._address, timeout=_left(deadline))
+            found = self._reach(deadline)
         except TimeoutError:
             raise
         except OSError as error:
+            self._require_wanted()
             raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
+        self._require_wanted()
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is None:
             self._channel = _Plain(found, self)
@@ -128,11 +138,45 @@ class Connection:
             self.close()
         return reader.response()
 
+    def _reach(self, deadline: float) -> socket.socket:
+        """As `socket.create_connection`; but an attempt that waits can be ended by `abort`."""
+        failure: OSError | None = None
+        for family, kind, number, _, address in socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM):
+            found = socket.socket(family, kind, number)
+            self._socket = found
+            try:
+                self._require_wanted()
+                found.settimeout(_left(deadline))
+                found.connect(address)
+                return found
+            except OSError as error:
+                found.close()
+                failure = error
+            except BaseException:
+                found.close()
+                raise
+        raise failure or OSError("the name has no address")
+
+    def _require_wanted(self) -> None:
+        if self._ended:
+            raise Ended("given up")
+
+    def abort(self) -> None:
+        """End for good, from any thread: what is under way raises Ended there, now or when next tried."""
+        self._ended = True
+        # Closing would not wake a thread that waits on the socket; shutting it down does.
+        if (waited_on := self._socket) is not None:
+            with contextlib.suppress(OSError):
+                waited_on.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close; the next exchange connects anew."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        elif self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
 
 class _Reader:

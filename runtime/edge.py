@@ -1,14 +1,14 @@
 """The edge half at work: compute, add noise, send, read the answer. No torch here.
 
-Nothing clean crosses: the only way from the half's tensors to the wire is through `EdgeHalf.infer`, which adds noise
-to every one that takes noise; where the noise is not for just these, no `EdgeHalf` is made. A retry sends the
+Nothing clean crosses: the only way from the half's tensors to the wire is through `EdgeHalf.prepare`, which adds
+noise to every one that takes noise; where the noise is not for just these, no `EdgeHalf` is made. A retry sends the
 identical bytes again, since two draws for one input would average out.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from profiles.engine import Engine
 from profiles.errors import NoiseError, PeerError
 from runtime.client import CloudClient, Exchange
 from runtime.contract import TensorContract
-from runtime.protocol import InferReply
+from runtime.protocol import InferReply, Message
 from runtime.sampler import Sampler
 
 Array = NDArray[Any]
@@ -32,12 +32,30 @@ Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """An inference ready to be sent: its noise is added, and its bytes are the only ones that ever cross for it.
+
+    tensors: what the edge half returned, without noise, crossing ones first; they stay here.
+    """
+
+    message: Message
+    request_id: str
+    rows: int
+    tensors: list[Array] = field(repr=False)
+    start_ns: int
+    computed_ns: int
+    prepared_ns: int
+
+
+@dataclass(frozen=True)
 class Inference:
     """Outputs of the whole network, and when each part began and ended on this side's clock."""
 
     outputs: list[Array]
+    request_id: str
     start_ns: int
     computed_ns: int
+    prepared_ns: int
     end_ns: int
     exchange: Exchange
 
@@ -47,8 +65,13 @@ class Inference:
 
     @property
     def noise_ms(self) -> float:
-        """Waiting for noise, adding and packing: all between the edge's own work and the first byte sent."""
-        return (self.exchange.start_ns - self.computed_ns) / 1e6
+        """Waiting for noise, adding and packing: all between the edge's own work and a message ready to be sent."""
+        return (self.prepared_ns - self.computed_ns) / 1e6
+
+    @property
+    def away_ms(self) -> float:
+        """From a message ready to be sent to its answer."""
+        return (self.end_ns - self.prepared_ns) / 1e6
 
     @property
     def total_ms(self) -> float:
@@ -56,7 +79,10 @@ class Inference:
 
 
 class EdgeHalf:
-    """Edge half, noise and connection: an inference from input to answer. To be closed: it holds a thread."""
+    """Edge half, noise and connection: an inference from input to answer. To be closed: it holds a thread.
+
+    One caller at a time, but for `finish`.
+    """
 
     def __init__(
         self,
@@ -104,15 +130,39 @@ class EdgeHalf:
 
         Raises PeerError where the reply is not what the plan expects.
         """
+        prepared = self.prepare(inputs)
+        exchange = self._client.send(prepared.message, awaiting=lambda: self.draw_ahead(prepared.rows))
+        return self.finish(prepared, exchange)
+
+    def prepare(self, inputs: Sequence[Array]) -> Prepared:
+        """Compute, add noise, encode: the half of `infer` before anything is sent."""
         start_ns = time.monotonic_ns()
         rows = len(inputs[0])
         drawing = self._sampler.begin(inputs)
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
         sent, parameters = self._noisy(tensors, drawing.take(), rows)
-        exchange = self._client.infer(sent, parameters=parameters, awaiting=lambda: self._sampler.ahead(rows))
-        outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
-        return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
+        request = self._client.request(sent, parameters=parameters)
+        message = self._client.encoded(request)
+        return Prepared(message, request.id, rows, tensors, start_ns, computed_ns, time.monotonic_ns())
+
+    def draw_ahead(self, rows: int) -> None:
+        """Draw the next inference's noise in the background, should it have as many rows."""
+        self._sampler.ahead(rows)
+
+    def finish(self, prepared: Prepared, exchange: Exchange) -> Inference:
+        """The outputs, once the answer is there; from any thread. Raises PeerError as `infer`."""
+        answered = [self._expected(exchange.reply, one, prepared.rows) for one in self._replies]
+        outputs = self._joined(prepared.tensors, answered)
+        return Inference(
+            outputs,
+            prepared.request_id,
+            prepared.start_ns,
+            prepared.computed_ns,
+            prepared.prepared_ns,
+            time.monotonic_ns(),
+            exchange,
+        )
 
     def close(self) -> None:
         """End the thread that draws. The connection is the caller's."""

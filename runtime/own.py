@@ -13,6 +13,8 @@ from noise.collection import NoiseFacts
 from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from noise.network_inputs import NetworkInput, in_order
+from planner.cost import on_link
+from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import batches
@@ -20,7 +22,9 @@ from profiles.errors import DataError
 from profiles.link import LinkProfile
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
+from runtime.pace import Pace
 from runtime.sides import EdgeSide
+from runtime.stream import Stream
 from runtime.trial import BATCH, connect
 
 Array = NDArray[Any]
@@ -38,12 +42,16 @@ def run(
     link: LinkProfile | None,
     security: ClientSecurity | None = None,
     key: DrawKey | None = None,
+    stream: bool = False,
+    in_flight: int | None = None,
 ) -> int:
     """Inputs from a file through the split network, the first output to an .npy; how many they were.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
     side: the edge's, of a split folder; without it the plan's model is loaded. link: emulated in front of a local
     cloud, None for plain loopback. security: TLS and token for the server. key: draws are keyed, else fresh.
+    stream: inferences of the planned batch, many at once, at most in_flight on their way (None: as the plan
+    predicts to keep the link busy); else large batches, one after the other.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     if side is None:
@@ -55,11 +63,19 @@ def run(
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         client = stack.enter_context(connect(url, plan, side, security))
         edge = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key))
-        parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
-        answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
-    stream = BytesIO()
-    np.save(stream, np.concatenate(answers), allow_pickle=False)
-    artifact.write_bytes(target, stream.getvalue())
+        if stream:
+            used = link or plan.link
+            message = MessageCost.between(plan.edge, plan.cloud)
+            pace = Pace.predicted(on_link(plan.predicted, planned=plan.link, link=used, message=message), used)
+            opened = stack.enter_context(Stream(edge, client, in_flight=in_flight or pace.in_flight))
+            parts = batches(inputs, rows=side.agreed.rows, most=side.agreed.batch)
+            done = opened.infer(part for part, _ in parts)
+        else:
+            done = (edge.infer(part) for part, _ in batches(inputs, rows=side.agreed.rows, most=BATCH))
+        answers = np.concatenate([one.outputs[0] for one in done])
+    written = BytesIO()
+    np.save(written, answers[: len(inputs[0])], allow_pickle=False)
+    artifact.write_bytes(target, written.getvalue())
     return len(inputs[0])
 
 

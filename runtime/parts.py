@@ -29,12 +29,12 @@ def _split(one: Inference, uplink_share: float, *, one_clock: bool) -> tuple[flo
     """
     parameters = one.exchange.reply.parameters
     received, replied = parameters.get("plan_received_ns"), parameters.get("plan_replied_ns")
-    away = (one.end_ns - one.exchange.start_ns) / 1e6
+    away = one.away_ms
     cloud = np.nan
     if isinstance(received, int) and isinstance(replied, int):
         cloud = (replied - received) / 1e6
         if one_clock:
-            uplink, downlink = (received - one.exchange.start_ns) / 1e6, (one.end_ns - replied) / 1e6
+            uplink, downlink = (received - one.prepared_ns) / 1e6, (one.end_ns - replied) / 1e6
             return one.edge_ms, one.noise_ms, uplink, cloud, downlink, one.total_ms
         cloud = min(max(cloud, 0.0), away)  # a peer may claim anything
     left = away - (0.0 if np.isnan(cloud) else cloud)

@@ -39,6 +39,27 @@ class PredictedParts(msgspec.Struct, frozen=True):
     handling: NonNegative = 0.0
 
 
+Part = Literal["edge", "uplink", "cloud", "downlink"]
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True):
+    """Many inferences at once, after the single ones.
+
+    per_s: inferences a second, n of them. slowest_part: the one that was busy longest in a single inference, edge
+    (with noise and packing), uplink, cloud or downlink; slowest_per_s: its own rate, as measured, a link's from all
+    bytes on the wire. predicted_per_s: the slowest part's as the plan has it. in_flight: the most exchanges at a
+    time. latency_ms: from an inference's input to its answer, among the others.
+    """
+
+    per_s: NonNegative
+    slowest_part: Part
+    slowest_per_s: NonNegative
+    predicted_per_s: NonNegative
+    in_flight: Count
+    n: Count
+    latency_ms: Quantiles
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
     """One run.
 
@@ -51,6 +72,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     draw: whether each inference drew its noise anew, or the input decided it.
     engine: what ran the edge half. cloud_engine: the cloud half, as the server says.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
+    stream: where inferences were overlapped; accuracy is then of those.
     """
 
     model: str
@@ -80,3 +102,4 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     retries: Count
     draw: Literal["fresh", "keyed"] = "fresh"
     cloud_engine: str | None = None
+    stream: Streamed | None = None

@@ -2,7 +2,7 @@
 
 from noise.accuracy import accuracy_rows
 from profiles.terminal import Row, Terminal, ms, size
-from runtime.record import Quantiles, RunRecord
+from runtime.record import Quantiles, RunRecord, Streamed
 
 PARTS = ("edge", "noise", "uplink", "cloud", "downlink", "total")
 
@@ -16,6 +16,8 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
     terminal.say(_prediction(run))
+    if run.stream is not None:
+        terminal.say(_stream(run.stream))
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None:
@@ -63,6 +65,15 @@ def _prediction(run: RunRecord) -> str:
     )
     error = run.predicted_ms.total / run.latency_ms.total.p50 - 1
     return f"predicted total is {abs(100 * error):.1f} % {'above' if error > 0 else 'below'} the measured one; {said}"
+
+
+def _stream(found: Streamed) -> str:
+    return (
+        f"streamed: {found.per_s:.0f} inferences a second (predicted {found.predicted_per_s:.0f}), {found.n} in all, "
+        f"at most {found.in_flight} on their way; the slowest part alone, {found.slowest_part}, allows "
+        f"{found.slowest_per_s:.0f} as measured: {found.per_s / found.slowest_per_s:.2f} of it; "
+        f"each took {ms(found.latency_ms.p50)} ms among the others, p95 {ms(found.latency_ms.p95)}"
+    )
 
 
 def _equality(run: RunRecord) -> str:

@@ -2,13 +2,15 @@
 
 Before anything is timed the halves must equal the user's own module, in this process, without noise, where that is at
 hand. Then single inferences (of the batch that was planned) are timed one by one, each followed by one of cloud-only
-on the same link, so that a machine that slows down slows both. The rest of the test set goes in batches. Without the
-model, on a folder of the edge alone, there is no torch here, no clean accuracy and no cloud-only.
+on the same link, so that a machine that slows down slows both. The rest of the test set goes in batches; or all of it
+goes through a stream, and the single inferences are of the model's own example, so that no input gets two draws.
+Without the model, on a folder of the edge alone, there is no torch here, no clean accuracy and no cloud-only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,23 +23,27 @@ from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.message_cost import MessageCost
-from planner.plan import Plan
+from planner.plan import Plan, Predicted
 from profiles.engine import batches
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
-from runtime.client import CloudClient
+from runtime.client import CloudClient, Exchange
 from runtime.edge import EdgeHalf, Inference
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
+from runtime.pace import Pace
 from runtime.parts import measured_parts
-from runtime.record import PredictedParts, RunRecord
+from runtime.record import MeasuredParts, PredictedParts, RunRecord, Streamed
 from runtime.sides import EdgeSide, cloud_only_name
+from runtime.stream import Stream
+from runtime.throughput import streamed
 
 if TYPE_CHECKING:
     from runtime.whole import CloudOnly
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
+Watch = Callable[[Inference], None]
 
 WARM_UPS, BATCH = 20, 100
 
@@ -55,6 +61,9 @@ def run(
     emulate: bool = True,
     key: DrawKey | None = None,
     samples: int = 300,
+    stream: bool = False,
+    in_flight: int | None = None,
+    watch: Watch = lambda done: None,
     progress: Progress = lambda done, of: None,
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
@@ -62,7 +71,8 @@ def run(
     side: the edge's, of a split folder; without it the plan's model is loaded, and its halves are held against it.
     server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it. link:
     emulate this one instead of the plan's. key: draws are keyed by it and the input, else fresh. samples: single
-    inferences that are timed.
+    inferences that are timed. stream: the test set many inferences at once, at most in_flight on their way (None: as
+    many as keep the link busy). watch: is told of every inference that is timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")
@@ -75,6 +85,8 @@ def run(
     inputs = side.fitting(data.test.inputs, origin=data.name)
     difference, clean = whole.held_against(inputs) if whole else (None, None)
     used = link or plan.link
+    message = MessageCost.between(plan.edge, plan.cloud)
+    predicted = on_link(plan.predicted, planned=plan.link, link=used, message=message)
     with ExitStack() as stack:
         url = server
         if url is None:
@@ -85,21 +97,34 @@ def run(
         if server is None and whole is not None:
             named = CloudClient(url, cloud_only_name(plan.model.name))
             reference = whole.cloud_only(stack.enter_context(named))
-        measured = _measure(
+        singles, reference_ms = _timed(
             edge,
             reference,
             side,
-            inputs,
-            samples=min(samples, max(1, len(inputs[0]) // side.agreed.batch)),
-            progress=progress,
+            repeat(side.example, samples) if stream else _first(inputs, side.agreed.batch, samples, progress),
+            watch,
         )
-        retries, cloud_engine = client.retries_made, client.metadata().platform
+        parts = measured_parts(singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
+        overlapped = None
+        if stream:
+            pace = Pace.measured(parts, used if server or emulate else None, exchange=singles[-1].exchange)
+            opened = stack.enter_context(Stream(edge, client, in_flight=in_flight or pace.in_flight))
+            planned = Pace.predicted(predicted, used)
+            classes, overlapped = streamed(
+                opened, side, inputs, pace=pace, predicted=planned, watch=watch, progress=progress
+            )
+            retries = opened.retries
+        else:
+            classes = _classes(edge, side, inputs, singles, progress)
+            retries = client.retries_made
+        cloud_engine = client.metadata().platform
     return _record(
         plan,
         facts,
-        measured,
+        _Measured(singles[-1].exchange, len(singles), parts, reference_ms, overlapped),
+        predicted,
         used,
-        compare(clean, measured.classes, data.test.labels),
+        compare(clean, classes, data.test.labels),
         server=server,
         emulated=server is None and emulate,
         draw="fresh" if key is None else "keyed",
@@ -126,53 +151,68 @@ def connect(url: str, plan: Plan, side: EdgeSide, security: ClientSecurity | Non
     return client
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """singles: the timed inferences. reference_ms: cloud-only ones. classes: answers for the whole test set."""
-
-    singles: Sequence[Inference]
-    reference_ms: Array | None
-    classes: Array
-
-
-def _measure(
+def _timed(
     edge: EdgeHalf,
     reference: "CloudOnly | None",
     side: EdgeSide,
-    inputs: Sequence[Array],
-    *,
-    samples: int,
-    progress: Progress,
-) -> _Measured:
+    given: Iterable[Sequence[Array]],
+    watch: Watch,
+) -> tuple[list[Inference], Array | None]:
+    """Single inferences, and milliseconds of the cloud-only ones in between."""
     singles: list[Inference] = []
     reference_ms: list[float] = []
-    total, batch = len(inputs[0]), side.agreed.batch
-    classes = np.empty(total, dtype=np.int64)
     for _ in range(WARM_UPS):  # with the model's own example: several draws for one input of the user's average out
         edge.infer(side.example)
         if reference:
             reference.infer()
-    for index in range(samples):
-        rows = np.arange(index * batch, (index + 1) * batch) % total
-        done = edge.infer([one[rows] for one in inputs])
-        singles.append(done)
-        classes[rows] = done.outputs[0].argmax(1)
+    for inputs in given:
+        singles.append(edge.infer(inputs))
+        watch(singles[-1])
         if reference:
             exchange = reference.infer()
             reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
+    return singles, np.array(reference_ms) if reference else None
+
+
+def _first(inputs: Sequence[Array], batch: int, samples: int, progress: Progress) -> Iterable[Sequence[Array]]:
+    """The test set's first batches, at least one, as many as there are up to `samples`."""
+    total = len(inputs[0])
+    for index in range(min(samples, max(1, total // batch))):
+        rows = np.arange(index * batch, (index + 1) * batch) % total
+        yield [one[rows] for one in inputs]
         progress(min((index + 1) * batch, total), total)
-    at = min(samples * batch, total)
+
+
+def _classes(
+    edge: EdgeHalf, side: EdgeSide, inputs: Sequence[Array], singles: Sequence[Inference], progress: Progress
+) -> Array:
+    """Answers for the whole test set: those of the single inferences, which were its first, and of batches."""
+    total = len(inputs[0])
+    found = [one.outputs[0].argmax(1) for one in singles]
+    at = min(len(singles) * side.agreed.batch, total)
     for part, count in batches([one[at:] for one in inputs], rows=side.agreed.rows, most=BATCH):
-        classes[at : at + count] = edge.infer(part).outputs[0].argmax(1)[:count]
+        found.append(edge.infer(part).outputs[0].argmax(1)[:count])
         at += count
         progress(at, total)
-    return _Measured(singles, np.array(reference_ms) if reference else None, classes)
+    return np.concatenate(found)[:total]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """exchange: a single inference's. samples: how many were timed. reference_ms: cloud-only ones."""
+
+    exchange: Exchange
+    samples: int
+    parts: MeasuredParts
+    reference_ms: Array | None
+    stream: Streamed | None
 
 
 def _record(
     plan: Plan,
     facts: NoiseFacts,
     measured: _Measured,
+    predicted: Predicted,
     link: LinkProfile,
     accuracy: Any,
     *,
@@ -184,12 +224,10 @@ def _record(
     retries: int,
 ) -> RunRecord:
     message = MessageCost.between(plan.edge, plan.cloud)
-    predicted = on_link(plan.predicted, planned=plan.link, link=link, message=message)
     cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=message)
-    parts = measured_parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
+    parts, exchange = measured.parts, measured.exchange
     total = parts.total.p50
     reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
-    exchange = measured.singles[-1].exchange
     limit_ms = None
     if emulated and parts.cloud is not None:
         wire_ms = 8e-3 * (exchange.bytes_up / link.uplink_mbps + exchange.bytes_down / link.downlink_mbps)
@@ -200,7 +238,7 @@ def _record(
         link=link.label if server is None and emulated else "as it is",
         emulated=emulated,
         server=server or "local process",
-        samples=len(measured.singles),
+        samples=measured.samples,
         accuracy=accuracy,
         latency_ms=parts,
         predicted_ms=PredictedParts(
@@ -230,4 +268,5 @@ def _record(
         draw=draw,
         errors=0,
         retries=retries,
+        stream=measured.stream,
     )
