@@ -110,6 +110,7 @@ def test_only_some_files_print() -> None:
         "noise.laplace",
         "noise.mechanism",
         "noise.packing",
+        "noise.quantisation",
         "noise.randomness",
         "noise.tensors",
         "runtime.client",
