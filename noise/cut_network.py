@@ -17,13 +17,13 @@ from noise import quantisation
 from noise.accuracy import compare
 from noise.activations import CHUNK_ELEMENTS, MOST_BYTES, Activations, empty, rows_kept
 from noise.collection import Accuracy
+from noise.crossing_checks import require_legal, require_noisy, takes_noise
 from noise.datasets.records import Split
 from noise.mechanism import Mechanism
 from noise.network_inputs import NetworkInput, fitted, inputs_of
 from noise.randomness import Randomness
 from noise.side_by_side import side_by_side
-from planner.legality import CutRules
-from planner.plan import CrossingTensor, Plan
+from planner.plan import Plan
 from profiles import codec
 from profiles.codec import Quantisation
 from profiles.engine import TorchEngine, batches
@@ -39,44 +39,6 @@ Array = NDArray[Any]
 
 #: Several draws of few rows are judged in one call of so many rows at most.
 MERGED_ROWS = 1000
-
-
-def takes_noise(tensor: CrossingTensor, plan: Plan, network: TracedNetwork) -> bool:
-    """Whether a crossing tensor gets noise: integers cannot, and what public inputs alone decide need not."""
-    if not codec.is_float(tensor.dtype):
-        return False
-    private = {node.id for node in network.graph.inputs} - set(plan.settings.public_inputs)
-    return not private.isdisjoint(network.graph.with_needs([tensor.node]))
-
-
-def _require_legal(plan: Plan, network: TracedNetwork) -> None:
-    """A plan's file may have been changed by hand: nothing but a legal cut may be run, or the input could cross."""
-    rules = CutRules(network.graph, frozenset(plan.settings.public_inputs))
-    unknown = [name for name in plan.cut.edge_nodes if name not in network.graph]
-    if unknown:
-        raise NoiseError(f"plan: cut.edge_nodes names {unknown[0]!r}, which is no node of the network; cut it again")
-    if (objection := rules.objection(plan.cut.edge_nodes)) is not None:
-        raise NoiseError(f"plan: cut.edge_nodes is no legal cut, {objection}; cut it again with `plan cut`")
-    crossing = tuple((node.id, node.shape, node.dtype) for node in rules.crossing(plan.cut.edge_nodes))
-    if crossing != tuple((one.node, one.shape, one.dtype) for one in plan.cut.crossing):
-        raise NoiseError("plan: cut.crossing is not what cut.edge_nodes sends; cut it again with `plan cut`")
-
-
-def _require_noisy(plan: Plan, network: TracedNetwork) -> None:
-    """What crosses must be whole shares; what takes noise must be floats, and decide the first output."""
-    for one in plan.cut.crossing:
-        if takes_noise(one, plan, network) and not one.dtype.startswith("float"):
-            raise NoiseError(
-                f"{one.node} crosses and holds {one.dtype}; noise is for float16, float32 and float64: "
-                "cut elsewhere, or convert the model with .float()"
-            )
-        if network.batch > 1 and not network.rowwise(one.node):
-            raise NoiseError(
-                f"{one.node} crosses at {list(one.shape)}, whose first dimension is not the batch of "
-                f"{network.batch}; profile at --batch 1 or cut elsewhere"
-            )
-    if network.graph.outputs[0].id in plan.cut.edge_nodes:
-        raise NoiseError("the first output is computed on the edge: what crosses does not decide it; cut earlier")
 
 
 def _at_once(rows: int, elements: int, draws: int) -> list[int]:
@@ -124,8 +86,8 @@ class CutNetwork:
             raise NoiseError(f"{plan.model.source} is not the network that was planned; profile and cut it again")
         if plan.model.weights not in (None, network.model.weights):
             raise NoiseError(f"{plan.model.source} has other weights than were planned; profile and cut it again")
-        _require_legal(plan, network)
-        _require_noisy(plan, network)
+        require_legal(plan, network)
+        require_noisy(plan, network)
         made = split(network, plan.cut.edge_nodes)
         noised = [one for one in plan.cut.crossing if takes_noise(one, plan, network)]
         shapes = {one.node: one.row_shape(network.batch) for one in noised}
