@@ -8,7 +8,7 @@ The application is any ASGI application and sees nothing of this but the body as
 """
 
 import asyncio
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 import httptools
@@ -35,8 +35,9 @@ class LeanProtocol(asyncio.BufferedProtocol):
     It holds uvicorn's protocol and is not one: an event loop reads into no buffer of an `asyncio.Protocol`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._http = http = _Http(*args, **kwargs)
+    def __init__(self, *args: Any, make: "Callable[..., LeanHttp] | None" = None, **kwargs: Any) -> None:
+        """make: what holds the connection, a `LeanHttp` or one that adds to it; it gets the other arguments."""
+        self._http = http = (make or LeanHttp)(*args, **kwargs)
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.connection_made = http.connection_made  # type: ignore[method-assign, assignment]
         self.connection_lost = http.connection_lost  # type: ignore[method-assign]
@@ -54,8 +55,12 @@ class LeanProtocol(asyncio.BufferedProtocol):
             self._http.body_arrived(nbytes)
 
 
-class _Http(HttpToolsProtocol):
-    """uvicorn's protocol with the two short cuts."""
+class LeanHttp(HttpToolsProtocol):
+    """uvicorn's protocol with the two short cuts.
+
+    A class that adds to it sees the bytes of large bodies in `body_arrived` alone, all others in `data_received`, and
+    the end of either in `on_message_complete`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,10 +82,9 @@ class _Http(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         assert self.body is not None
         if self.body.arrived(count):
-            cycle, self.body = self.body.cycle, None
+            self.body = None
             self.parser = httptools.HttpRequestParser(self)  # the old one still waits for the body
-            cycle.more_body = False
-            cycle.message_event.set()
+            self.on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         waits = cycle is self.cycle and cycle.more_body  # not one that was pipelined and is whole
@@ -112,7 +116,7 @@ class _Http(HttpToolsProtocol):
 class _Held:
     """A request that waits for its body."""
 
-    def __init__(self, connection: _Http, cycle: RequestResponseCycle, app: Any, length: int) -> None:
+    def __init__(self, connection: LeanHttp, cycle: RequestResponseCycle, app: Any, length: int) -> None:
         self.cycle, self.app = cycle, app
         self._connection, self._length = connection, length
 
@@ -142,7 +146,6 @@ class _Body:
     """A body of known length in one buffer, of which the first part is there."""
 
     def __init__(self, cycle: RequestResponseCycle, length: int) -> None:
-        self.cycle = cycle
         header = _number(cycle, _HEADER_LENGTH) or 0
         room = np.empty(length + ALIGNMENT, np.uint8)  # not touched before it is filled
         start = -(room.ctypes.data + header) % ALIGNMENT
