@@ -129,7 +129,9 @@ class CloudApp:
             Route("/v2/models/{model}/versions/{version}/ready", self._ready),
             Route("/v2/models/{model}/versions/{version}/infer", self._unknown, methods=["POST"]),
         ]
-        return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken})
+        app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken})
+        app.router.redirect_slashes = False  # it would send a client wherever the Host header says
+        return app
 
     async def _server(self, _: Request) -> Response:
         return _json(ServerMetadata("plan", self._version, ("binary_tensor_data",)))
