@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from runtime import protocol
+from runtime.lean_http import LeanHttp
 
 #: After an answer that ends a connection, what still comes is thrown away for so long: closing at once would make the
 #: system reset the connection, and the peer would lose the answer.
@@ -29,7 +30,7 @@ class ConnectionLimits:
 
     most_connections: int = 512
     most_from_one_peer: int = 256
-    most_half_sent: int = 8
+    most_half_sent: int = 32
     most_pipelined: int = 16
     url_bytes: int = 4096
     head_bytes: int = 32_768
@@ -83,7 +84,7 @@ class Doors:
         self.half_sent.pop(connection, None)
 
 
-class GuardedConnection(HttpToolsProtocol):
+class GuardedConnection(LeanHttp):
     """One connection. `doors` is the server's."""
 
     def __init__(self, *, doors: Doors, **rest: Any) -> None:
@@ -91,8 +92,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.peer = ""
         self._doors, self._limits = doors, doors.limits
         self._inside = False
-        #: Whether it was turned away, and what still comes is thrown away.
-        self.lingering = False
+        self._lingering = False  # turned away: what still comes is thrown away
         # Of the message that is coming: whether any byte came, whether its head is whole, and what it weighs.
         self._begun, self._in_head = False, True
         self._raw = self._head = self._fields = self._arrived = 0
@@ -122,12 +122,12 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.lingering or self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         alone = not self._begun or self._in_head
         self._heads = 0
         super().data_received(data)
-        if self.lingering or self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         if alone and self._begun and self._in_head and self._heads <= 1:  # all of it was of this one head
             self._raw += len(data)  # of a field that never ends nothing reaches `on_header`
@@ -175,11 +175,11 @@ class GuardedConnection(HttpToolsProtocol):
         self._begun = False
         super().on_message_complete()
 
-    def body_came(self, count: int, *, whole: bool) -> None:
-        """Of a body that is read past the parser."""
+    def body_arrived(self, count: int) -> None:
         self._arrived += count
-        self._begun = not whole
-        self._watch()
+        super().body_arrived(count)
+        if not self._lingering and not self.transport.is_closing():
+            self._watch()
 
     def _refuse(self, status: int, message: str) -> None:
         """Stop the parser from within one of its callbacks; it then calls `send_400_response`."""
@@ -228,7 +228,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _tick(self, tick: float) -> None:
         self._due = None
-        if self.lingering or self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         if self.flow.read_paused:  # it is we who do not read
             self._since += tick
@@ -263,9 +263,10 @@ class GuardedConnection(HttpToolsProtocol):
 
     def turn_away(self, status: int, message: str, *, linger_s: float = LINGER_S) -> None:
         """Answer with an error, where an answer has its place, and end the connection."""
-        if self.lingering or self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
-        self.lingering = True
+        self._lingering = True
+        self.forget()
         self._doors.end(self)
         self._stop_waiting()
         cycle = self.cycle
@@ -281,7 +282,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.loop.call_later(linger_s, self.transport.close)
 
     def shutdown(self) -> None:
-        if self.lingering:
+        if self._lingering:
             self.transport.close()
         else:
             super().shutdown()

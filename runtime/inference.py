@@ -46,7 +46,7 @@ class Limits:
 
     most_rows: int = 512
     most_bytes: int | None = None
-    most_bodies: int = 16
+    most_bodies: int = 64
     most_held_bytes: int = 2**30
     body_s: float = 60.0
 
@@ -118,9 +118,10 @@ class Inference:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _Headers.of(scope)
         handled = Handled(self._model.name)
+        extra: list[tuple[bytes, bytes]] = []
         if headers.request_id is not None:
             handled.request_id = clean_id(headers.request_id.decode("latin1"))
-        extra: list[tuple[bytes, bytes]] = []
+            extra.append((b"x-request-id", handled.request_id.encode()))
         try:
             reply = await self._answer(headers, scope, receive, handled)
             parts, names = reply.parts, reply.headers
@@ -133,8 +134,6 @@ class Inference:
             handled.status, handled.refused = 499, "gone"  # nobody reads it; as nginx counts such requests
             asyncio.get_running_loop().call_soon(self._shared.handled, handled)
             return
-        if headers.request_id is not None:
-            extra.append((b"x-request-id", handled.request_id.encode()))
         handled.bytes_out = sum(map(len, parts))
         await send(
             {
@@ -160,7 +159,8 @@ class Inference:
             body = await self._body(receive, whole=whole)
             handled.received_ns, handled.bytes_in = time.monotonic_ns(), len(body)
             request, inputs = await self._decoded(body, headers)
-            handled.request_id = handled.request_id or clean_id(request.id)
+            # The client's own, which its log has too, before one that a proxy may have added.
+            handled.request_id = clean_id(request.id) or handled.request_id
             handled.rows = self._model.rows(inputs)
             handled.decoded_ns = time.monotonic_ns()
             computed = await self._computed(inputs, handled, receive)

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, within bounds (`connections`), with two short cuts for inferences.
+"""uvicorn's HTTP with two short cuts for inferences; everything else is uvicorn's own.
 
 A POST whose body came with its headers is handed to the application where it stands: no task, no second turn of the
 event loop, unless the application has to wait. A larger body is read by the operating system straight into one
@@ -8,16 +8,15 @@ The application is any ASGI application and sees nothing of this but the body as
 """
 
 import asyncio
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 import httptools
 import numpy as np
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from runtime import eager, protocol
-from runtime.connections import GuardedConnection
 
 #: Bytes read at one time until a body's own buffer stands; below the size at which uvicorn stops to read.
 SCRATCH_BYTES = HIGH_WATER_LIMIT // 2
@@ -36,8 +35,9 @@ class LeanProtocol(asyncio.BufferedProtocol):
     It holds uvicorn's protocol and is not one: an event loop reads into no buffer of an `asyncio.Protocol`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._http = http = _Http(*args, **kwargs)
+    def __init__(self, *args: Any, make: "Callable[..., LeanHttp] | None" = None, **kwargs: Any) -> None:
+        """make: what holds the connection, a `LeanHttp` or one that adds to it; it gets the other arguments."""
+        self._http = http = (make or LeanHttp)(*args, **kwargs)
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.connection_made = http.connection_made  # type: ignore[method-assign, assignment]
         self.connection_lost = http.connection_lost  # type: ignore[method-assign]
@@ -45,37 +45,38 @@ class LeanProtocol(asyncio.BufferedProtocol):
         self.resume_writing = http.resume_writing  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        body = self._http.own_buffer
+        body = self._http.body
         return self._scratch if body is None else body.rest()
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._http.own_buffer is None:
+        if self._http.body is None:
             self._http.parse(bytes(self._scratch[:nbytes]))
         else:
             self._http.body_arrived(nbytes)
 
 
-class _Http(GuardedConnection):
-    """uvicorn's protocol within bounds, with the two short cuts."""
+class LeanHttp(HttpToolsProtocol):
+    """uvicorn's protocol with the two short cuts.
+
+    A class that adds to it sees the bytes of large bodies in `body_arrived` alone, all others in `data_received`, and
+    the end of either in `on_message_complete`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held: _Held | None = None  # a request whose body is not whole yet, not begun
         self.body: _Body | None = None  # a body that is read into a buffer of its own
 
-    @property
-    def own_buffer(self) -> "_Body | None":
-        """Where bytes belong that the parser shall not see."""
-        return None if self.lingering else self.body
-
     def parse(self, data: bytes) -> None:
         self.data_received(data)
-        if self.lingering or self.transport.is_closing():  # it was turned away
-            self._held = None
         if self._held is not None:  # the rest is still on its way
             held, self._held = self._held, None
             self.flow.pause_reading()  # nothing more is read until the application asks
             super()._start_asgi_task(held.cycle, held.reading)
+
+    def forget(self) -> None:
+        """Neither begin what is held nor fill a body: the connection is being given up."""
+        self._held = self.body = None
 
     def read_into(self, body: "_Body") -> None:
         self.body = body
@@ -84,13 +85,10 @@ class _Http(GuardedConnection):
     def body_arrived(self, count: int) -> None:
         self._unset_keepalive_if_required()
         assert self.body is not None
-        whole = self.body.arrived(count)
-        self.body_came(count, whole=whole)
-        if whole and self.body is not None:
-            cycle, self.body = self.body.cycle, None
+        if self.body.arrived(count):
+            self.body = None
             self.parser = httptools.HttpRequestParser(self)  # the old one still waits for the body
-            cycle.more_body = False
-            cycle.message_event.set()
+            self.on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         waits = cycle is self.cycle and cycle.more_body  # not one that was pipelined and is whole
@@ -122,7 +120,7 @@ class _Http(GuardedConnection):
 class _Held:
     """A request that waits for its body."""
 
-    def __init__(self, connection: _Http, cycle: RequestResponseCycle, app: Any, length: int) -> None:
+    def __init__(self, connection: LeanHttp, cycle: RequestResponseCycle, app: Any, length: int) -> None:
         self.cycle, self.app = cycle, app
         self._connection, self._length = connection, length
 
@@ -152,7 +150,6 @@ class _Body:
     """A body of known length in one buffer, of which the first part is there."""
 
     def __init__(self, cycle: RequestResponseCycle, length: int) -> None:
-        self.cycle = cycle
         header = _number(cycle, _HEADER_LENGTH) or 0
         room = np.empty(length + ALIGNMENT, np.uint8)  # not touched before it is filled
         start = -(room.ctypes.data + header) % ALIGNMENT

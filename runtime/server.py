@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 
 from profiles.errors import ListenError
-from runtime.connections import ConnectionLimits, Doors
+from runtime.connections import ConnectionLimits, Doors, GuardedConnection
 from runtime.guard import ServerSecurity
 from runtime.lean_http import LeanProtocol
 
@@ -52,11 +52,11 @@ class Server(uvicorn.Server):
         """app: a `CloudApp`, or what stands in front of one. security: who is let in, and TLS; None: everyone, in
         plain. limits: of connections and of how requests arrive."""
         security = security or ServerSecurity()
-        doors = Doors(limits or ConnectionLimits())
+        connection = functools.partial(GuardedConnection, doors=Doors(limits or ConnectionLimits()))
         settings = uvicorn.Config(
             security.guarded(app),
             # It is made and used as an asyncio.Protocol is.
-            http=functools.partial(LeanProtocol, doors=doors),  # type: ignore[arg-type]
+            http=functools.partial(LeanProtocol, make=connection),  # type: ignore[arg-type]
             ws="none",
             interface="asgi3",
             log_level="critical",

@@ -26,9 +26,12 @@ def test_a_line_for_each_inference_with_the_clients_id(tmp_path: Path) -> None:
         assert answer(reply).shape == (2, 7)
         other = ask(url, np.ones((1, WIDTH), np.float32), headers={"X-Request-ID": "proxy 9\tx"})
         assert other.headers["x-request-id"] == "proxy_9_x"
+        both = ask(url, np.ones((1, WIDTH), np.float32), id="own", headers={"X-Request-ID": "of a proxy"})
+        assert both.headers["x-request-id"] == "of_a_proxy"
         ask(url, np.ones((1, WIDTH), np.float32))
-        until(lambda: len(lines(path)) == 3)
-    first, second, third = lines(path)
+        until(lambda: len(lines(path)) == 4)
+    first, second, behind_proxy, third = lines(path)
+    assert behind_proxy["request_id"] == "own"
     assert first["request_id"] == "edge-7/1"
     assert (first["level"], first["model"], first["status"], first["rows"]) == ("info", "m", 200, 2)
     assert first["bytes_out"] == len(reply.content)
