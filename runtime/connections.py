@@ -29,7 +29,7 @@ class ConnectionLimits:
 
     most_connections: int = 512
     most_from_one_peer: int = 256
-    most_half_sent: int = 16
+    most_half_sent: int = 32
     most_pipelined: int = 16
     url_bytes: int = 4096
     head_bytes: int = 32_768
@@ -172,6 +172,18 @@ class GuardedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._begun = False
         super().on_message_complete()
+
+    def count_body(self, count: int, *, whole: bool) -> None:
+        """For who reads a body past the parser: so many bytes of it came; whole: with them the last."""
+        self._arrived += count
+        if whole:
+            self._begun = False
+        self._watch()
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether an error was the last answer: what still comes is thrown away."""
+        return self._lingering
 
     def _refuse(self, status: int, message: str) -> None:
         """Stop the parser from within one of its callbacks; it then calls `send_400_response`."""
