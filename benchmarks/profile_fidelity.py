@@ -1,6 +1,6 @@
 """Are profiles true? Both halves of every legal cut, timed, against the sums that a plan would price them with.
 
-    OMP_NUM_THREADS=1 python benchmarks/profile_fidelity.py [MODEL ...] [--seconds S] [--threads N]
+    OMP_NUM_THREADS=1 python benchmarks/profile_fidelity.py [MODEL ...] [--seconds S] [--threads N] [--engine E]
 
 Each network is profiled as `plan profile` does. After every turn of the profiling the halves of all legal cuts run
 once, so that both see the same machine: its speed drifts by more than the profile's own error within a minute.
@@ -15,12 +15,13 @@ import numpy as np
 
 from planner.cost import CostModel
 from planner.legality import CutRules
-from profiles import halves
+from profiles import halves, onnx_profiling
 from profiles.device import DeviceProfile
-from profiles.engine import TorchEngine, set_threads
+from profiles.engine import OnnxEngine, TorchEngine, set_threads
 from profiles.link import presets
 from profiles.measure import is_short, time_ns
 from profiles.models import load_model
+from profiles.onnx_export import to_onnx
 from profiles.profiling import PAUSE_MS, measure_network
 from profiles.trace import TracedNetwork, trace
 
@@ -46,14 +47,25 @@ def legal_cuts(rules: CutRules) -> Iterator[frozenset[str]]:
 class Halves:
     """Edge and cloud half of every cut, to be run in rounds; times a row a round, milliseconds."""
 
-    def __init__(self, network: TracedNetwork, cuts: list[frozenset[str]]) -> None:
+    def __init__(self, network: TracedNetwork, cuts: list[frozenset[str]], *, engine: str, threads: int) -> None:
         inputs = list(network.example)
         self._runs = []
         for cut in cuts:
             made = halves.split(network, cut)
             edge, cloud = TorchEngine(made.edge), TorchEngine(made.cloud)
             crossing = edge.compute(inputs)[: len(made.crossing)]
-            self._runs += [partial(edge.compute, inputs), partial(cloud.compute, crossing)]
+            if engine == "torch":
+                self._runs += [partial(edge.compute, inputs), partial(cloud.compute, crossing)]
+                continue
+            kept = [name for name in made.outputs if name not in made.on_cloud]
+            sides = (
+                (made.edge, inputs, [node.id for node in network.graph.inputs], [*made.crossing, *kept]),
+                (made.cloud, crossing, made.crossing, made.on_cloud),
+            )
+            for module, example, names, wanted in sides:
+                data = to_onnx(module, example, any_rows=made.any_rows, inputs=names, outputs=wanted, check=False)
+                arrays = [value.numpy() for value in example]
+                self._runs.append(partial(OnnxEngine(data, threads=threads).run, arrays))
         self._short = [is_short(time_ns(run, lambda: None)) for run in self._runs]
         self._rounds: list[list[float]] = []
 
@@ -85,25 +97,22 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--engine", choices=("torch", "onnxruntime"), default="torch")
     parser.add_argument("--show", action="store_true", help="every cut")
     chosen = parser.parse_args()
     threads = set_threads(chosen.threads)
-    print(f"{threads} thread(s); relative error of predicted against measured halves")
+    print(f"{threads} thread(s), {chosen.engine}; relative error of predicted against measured halves")
     print(f"{'model':12} {'cuts':>5} {'turns':>6} {'whole ms':>9}   median    max   of halves over 1 ms: max")
     everything = []
     for name in chosen.models:
         network = trace(load_model(name))
         cuts = sorted(legal_cuts(CutRules(network.graph)), key=len)
-        timed = Halves(network, cuts)
-        profile = measure_network(
-            network,
-            threads=threads,
-            device="cpu",
-            name=None,
-            seconds=chosen.seconds,
-            pause_ms=PAUSE_MS,
-            progress=timed.round,
-        )
+        timed = Halves(network, cuts, engine=chosen.engine, threads=threads)
+        settings = {"threads": threads, "name": None, "seconds": chosen.seconds, "pause_ms": PAUSE_MS}
+        if chosen.engine == "torch":
+            profile = measure_network(network, **settings, device="cpu", progress=timed.round)
+        else:
+            profile = onnx_profiling.measure_network(network, **settings, progress=timed.round)
         measured = timed.median_ms
         errors = np.abs(predicted_ms(profile, cuts) / measured - 1)
         everything.append(errors.ravel())

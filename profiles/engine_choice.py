@@ -54,5 +54,9 @@ def faster_engine(
     rows = [[timed_ms(run, pause_ms=pause_ms, after_itself=True) for run in runs] for _ in range(turns)]
     torch_ms, onnx_ms = map(float, np.median(rows, axis=0))
     chosen = "onnxruntime" if onnx_ms < torch_ms else "torch"
-    say(f"engine {chosen}: the whole network takes {onnx_ms:.3g} ms in ONNX Runtime, {torch_ms:.3g} ms in torch")
+    say(f"engine {chosen}: the whole network takes {_ms(onnx_ms)} in ONNX Runtime, {_ms(torch_ms)} in torch")
     return chosen
+
+
+def _ms(value: float) -> str:
+    return f"{value:.3f} ms" if value < 10 else f"{value:.0f} ms"

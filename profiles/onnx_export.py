@@ -178,7 +178,13 @@ def _require_old(model: Any) -> None:
 
 
 def _require_equal(data: bytes, module: fx.GraphModule, given: Sequence[torch.Tensor]) -> None:
-    arrays = [value.numpy() for value in given]
+    try:
+        arrays = [value.numpy() for value in given]
+        expected = TorchEngine(module).run(arrays)
+    except TypeError as error:
+        raise ModelError(
+            f"takes or gives tensors that NumPy has no type for ({_reason(error)}); {INSTEAD}"
+        ) from error
     try:
         answers = OnnxEngine(data, threads=1).run(arrays)
     except PlanError:
@@ -186,7 +192,6 @@ def _require_equal(data: bytes, module: fx.GraphModule, given: Sequence[torch.Te
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
         first = str(error).strip().splitlines()[0][:160]
         raise ModelError(f"ONNX Runtime does not run what was exported ({first}); {INSTEAD}") from error
-    expected = TorchEngine(module).run(arrays)
     tolerance = tolerance_across_engines(expected)
     try:
         require_equal(expected, answers, tolerance=tolerance)

@@ -20,9 +20,16 @@ def sources(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
+def parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SystemError:  # CPython 3.11 miscounts its depth where a test before this one ran out of recursion
+        return ast.parse(text)
+
+
 def imports(file: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(parsed(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -43,7 +50,7 @@ def test_the_floor_imports_nothing_of_ours() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_init_holds_names_alone(room: str) -> None:
-    tree = ast.parse((ROOT / room / "__init__.py").read_text())
+    tree = parsed((ROOT / room / "__init__.py").read_text())
     assert all(isinstance(node, ast.Expr | ast.Import | ast.Assign) for node in tree.body)
 
 
@@ -63,7 +70,7 @@ def test_no_public_name_is_that_of_a_file_too(room: str) -> None:
 
 def test_only_some_files_print() -> None:
     for file in (one for room in ROOMS for one in sources(room) if one.name not in PRINTS):
-        calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in ast.walk(parsed(file.read_text())) if isinstance(node, ast.Call)]
         prints = any(isinstance(one.func, ast.Name) and one.func.id == "print" for one in calls)
         assert not prints, file
 

@@ -172,6 +172,12 @@ class Spectrum(torch.nn.Module):
         return self.last(torch.fft.rfft(self.first(x)).abs())
 
 
+def test_a_type_that_arrays_have_not_is_refused() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 2)).bfloat16()
+    with pytest.raises(ModelError, match=r"NumPy has no type for.*--engine torch"):
+        exported(traced((module, (torch.rand(1, 6, dtype=torch.bfloat16),))))
+
+
 def test_an_operator_without_a_form_is_named() -> None:
     with pytest.raises(ModelError, match=r"aten::fft_rfft.*opset 15.*--engine torch") as raised:
         exported(traced((Spectrum(), (torch.rand(1, 8),))))

@@ -18,6 +18,7 @@ from servers import serving
 from runtime import protocol
 from runtime.cloud import CloudApp, Server, listen
 from runtime.contract import TensorContract
+from runtime.guard import ServerSecurity
 from runtime.inference import Limits
 from runtime.lean_http import ALIGNMENT
 from runtime.protocol import InferRequest
@@ -183,7 +184,7 @@ def test_tls_goes_the_same_way() -> None:
     authority.configure_trust(ours)
     app = CloudApp({one.name: one for one in map(model, SIZES)}, "0")
     with listen("127.0.0.1", 0) as bound:
-        server = Server(app, tls=theirs)
+        server = Server(app, security=ServerSecurity(tls=theirs))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         with socket.create_connection(bound.getsockname(), timeout=10) as plain:

@@ -59,7 +59,10 @@ def test_parts_add_up_to_the_total(record: RunRecord) -> None:
 
 def test_predicted_is_the_plans(record: RunRecord, lenet_plan: Plan) -> None:
     assert record.predicted_ms.total == pytest.approx(lenet_plan.predicted.total_ms)
-    assert record.predicted_ms.uplink == pytest.approx(presets()["wifi"].uplink_ms(size_bytes=480))
+    message = MessageCost.between(lenet_plan.edge, lenet_plan.cloud)
+    link_ms = presets()["wifi"].uplink_ms(size_bytes=480 + message.up_bytes(1))
+    assert record.predicted_ms.uplink == pytest.approx(link_ms + message.up_ms)
+    assert record.prediction_error == pytest.approx(record.predicted_ms.total / record.latency_ms.total.p50 - 1)
 
 
 def test_no_process_is_left(record: RunRecord) -> None:

@@ -61,7 +61,8 @@ def test_the_exported_model_answers_as_the_served_one(source: str, at: str | Non
         sent[name], scaling = codec.to_wire(tensor, name=name, wire=wire, quantisation=levels[name])
         parameters |= scaling
     (model,) = served_models(plan, with_reference=False).values()
-    served = model.infer(InferRequest(sent, parameters=parameters), most_rows=10).tensors
+    taken = model.taken(InferRequest(sent, parameters=parameters), most_rows=10)
+    served = model.named(model.engine.run(taken), ())
     engine = OnnxEngine(triton.behind_wire(cloud_onnx(plan, cut_network), agreed, levels))
     exported = dict(zip(engine.outputs, engine.run([sent[name] for name in engine.inputs]), strict=True))
     assert exported.keys() == served.keys()
