@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 import httptools
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles import codec
 from profiles.device import DeviceProfile, MessageHandling
 from profiles.errors import ProfileError
 from profiles.handling_message import HEADER_LENGTH, Tensors, decoded, encoded, parameters_of
@@ -54,13 +56,14 @@ def measure_handling(computing: Callable[[], object], *, seconds: float, pause_m
         for _ in range(WARM_UPS):
             connection.exchange(TENSORS)
         rows: list[list[int]] = []
-        drawn = np.ones((1, 120), dtype=np.float32)
+        drawn: SimpleQueue[NDArray[np.float32]] = SimpleQueue()
         until = time.monotonic() + seconds
         while len(rows) < LEAST or (len(rows) < MOST and time.monotonic() < until):
             time.sleep(pause_ms / 1000)
             computing()
+            drawn.put(np.ones((1, 120), dtype=np.float32))
             computed_ns = time.monotonic_ns()
-            noisy = {name: _noisy(tensor, drawn) for name, tensor in TENSORS.items()}
+            noisy = _sendable(TENSORS, drawn)
             noise_ns = time.monotonic_ns() - computed_ns
             rows.append([*connection.exchange(noisy), noise_ns])
         request_bytes, reply_bytes = connection.sent, connection.received
@@ -94,6 +97,12 @@ def _noisy(tensor: NDArray[np.float32], drawn: NDArray[np.float32]) -> NDArray[n
     if np.count_nonzero(noisy == tensor) or not np.isfinite(np.vdot(noisy, noisy)):
         raise ProfileError("the message measurement's own numbers are not finite; profile again")
     return noisy.reshape(tensor.shape)
+
+
+def _sendable(tensors: Tensors, drawn: "SimpleQueue[NDArray[np.float32]]") -> Tensors:
+    """Tensors with their noise, in the bits of the wire."""
+    hidden = {name: _noisy(tensor, drawn.get()) for name, tensor in tensors.items()}
+    return {name: codec.to_wire(tensor, name=name, wire="float32")[0] for name, tensor in hidden.items()}
 
 
 def _described_bytes() -> int:

@@ -1,12 +1,13 @@
 """Messages of a handling measurement, as the Open Inference Protocol has them: JSON header, then tensors' bytes."""
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from profiles import codec
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -31,12 +32,12 @@ _write, _read = msgspec.json.Encoder(), msgspec.json.Decoder(_Header)
 
 def encoded(tensors: Tensors, parameters: Mapping[str, Any], *, model: str = "") -> tuple[bytes, bytes]:
     """JSON header and bytes. model: a reply names it."""
-    facts = [
-        _Tensor(name, value.shape, "FP32", {"binary_data_size": value.nbytes}) for name, value in tensors.items()
-    ]
-    return _write.encode(_Header(facts, dict(parameters), "c0ffee-1", model)), b"".join(
-        value.data for value in tensors.values()
-    )
+    facts, parts = [], []
+    for name, value in tensors.items():
+        data = codec.pack(value)
+        facts.append(_Tensor(name, value.shape, codec.datatype_of(str(value.dtype)), {"binary_data_size": len(data)}))
+        parts.append(data)
+    return _write.encode(_Header(facts, dict(parameters), "c0ffee-1", model)), b"".join(parts)
 
 
 def decoded(body: bytes, header_length: int) -> Tensors:
@@ -44,8 +45,7 @@ def decoded(body: bytes, header_length: int) -> Tensors:
     made = {}
     for one in _read.decode(view[:header_length]).tensors:
         size = one.parameters["binary_data_size"]
-        made[one.name] = np.frombuffer(view[at : at + size], dtype=np.float32).reshape(one.shape)
-        assert made[one.name].size == prod(one.shape)
+        made[one.name] = codec.unpack(view[at : at + size], datatype=one.datatype, shape=one.shape)
         at += size
     return made
 

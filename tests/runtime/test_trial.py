@@ -13,6 +13,7 @@ from noise import collection
 from noise.datasets.records import Dataset
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.learned import Learned
+from planner.message_cost import MessageCost
 from planner.plan import Cut, Plan
 from profiles import artifact
 from profiles.errors import EqualityError, PeerError
@@ -60,8 +61,9 @@ def test_parts_add_up_to_the_total(record: RunRecord) -> None:
 def test_predicted_is_the_plans(record: RunRecord, lenet_plan: Plan) -> None:
     assert record.predicted_ms.total == pytest.approx(lenet_plan.predicted.total_ms)
     message = MessageCost.between(lenet_plan.edge, lenet_plan.cloud)
-    link_ms = presets()["wifi"].uplink_ms(size_bytes=480 + message.up_bytes(1))
-    assert record.predicted_ms.uplink == pytest.approx(link_ms + message.up_ms)
+    uplink_ms = presets()["wifi"].uplink_ms(size_bytes=480 + message.up_bytes(1))
+    assert record.predicted_ms.uplink == pytest.approx(uplink_ms + message.up_ms)
+    assert record.predicted_ms.handling == pytest.approx(message.up_ms + message.down_ms)
     assert record.prediction_error == pytest.approx(record.predicted_ms.total / record.latency_ms.total.p50 - 1)
 
 
