@@ -190,7 +190,10 @@ def run(
     from profiles import link as links
     from profiles.errors import PlanError
     from runtime import guard, own, report, trial
+    from runtime import timeline as timelines
+    from runtime.edge import Inference
     from runtime.opening import files_of, noise_for, to_run
+    from runtime.timeline import Timed
 
     if (input is None) != (output is None):
         raise PlanError("plan run: --input and --output go together; give both or neither")
@@ -242,6 +245,12 @@ def run(
         return
     if side is not None and side.engine.name != planned.edge.engine:
         terminal.say(f"the edge half runs in {side.engine.name}; its predicted time is of {planned.edge.engine}")
+    timed: list[Timed] = []
+
+    def watch(done: Inference) -> None:
+        if timeline is not None:  # else nobody needs them
+            timed.append(Timed.of(done))
+
     with terminal.progress("running") as advance:
         record = trial.run(
             planned,
@@ -257,11 +266,15 @@ def run(
             samples=samples or 300,
             stream=stream,
             in_flight=in_flight,
+            watch=watch,
             progress=advance,
         )
     if out is not None:
         artifact.write(out, record)
+    if timeline is not None:
+        share = record.predicted_ms.uplink / (record.predicted_ms.uplink + record.predicted_ms.downlink)
+        timelines.write(timeline, timed, one_clock=server is None, uplink_share=share)
     report.show(terminal, record)
-    if out is not None:
-        terminal.say(f"written: {out}")
+    if out is not None or timeline is not None:
+        terminal.say(f"written: {', '.join(str(one) for one in (out, timeline) if one is not None)}")
     terminal.document(artifact.encode(record))
