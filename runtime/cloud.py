@@ -26,6 +26,7 @@ from runtime import protocol
 from runtime.connections import ConnectionLimits, Doors, GuardedConnection
 from runtime.contract import TensorContract, rows_of
 from runtime.guard import ServerSecurity
+from runtime.identity import require_identity
 from runtime.protocol import (
     InferReply,
     InferRequest,
@@ -44,13 +45,14 @@ MOST_BODY_BYTES = 256 * 2**20
 @dataclass(frozen=True)
 class ServedModel:
     """What one name of the server runs. inputs: as they cross; dtypes: as the engine takes them, where that differs
-    (a wire of fewer bits)."""
+    (a wire of fewer bits). identity: of the half; a request that expects another is refused."""
 
     name: str
     engine: Engine
     inputs: tuple[TensorContract, ...]
     outputs: tuple[TensorContract, ...]
     dtypes: tuple[str, ...] | None = None
+    identity: str | None = None
 
     def metadata(self) -> ModelMetadata:
         inputs, outputs = (tuple(one.facts() for one in side) for side in (self.inputs, self.outputs))
@@ -72,6 +74,7 @@ class ServedModel:
 
     def infer(self, request: InferRequest, *, most_rows: int) -> InferReply:
         received_ns = time.monotonic_ns()
+        require_identity(self.identity, request.parameters)
         inputs = self.checked(request.tensors, most_rows=most_rows)
         if self.dtypes is not None:
             inputs = [
@@ -174,7 +177,7 @@ class CloudApp:
                 decoded = protocol.decode_request(body, header_length)
             reply = await loop.run_in_executor(self.worker, self._run, model, decoded)
         except PlanError as error:
-            return _error(str(error), 400)
+            return _error(str(error), getattr(error, "status", 400))
         except TimeoutError:
             return _error(f"the body did not arrive within {self.limits.body_s:g} s", 408)
         except ClientDisconnect:

@@ -23,6 +23,7 @@ from profiles.engine import Engine
 from profiles.errors import NoiseError, PeerError
 from runtime.client import CloudClient, Exchange
 from runtime.contract import TensorContract
+from runtime.identity import HALF
 from runtime.protocol import InferReply
 from runtime.sampler import Sampler
 
@@ -71,13 +72,14 @@ class EdgeHalf:
         key: DrawKey | None = None,
         random: Randomness | None = None,
         timing: bool = False,
+        expected: str | None = None,
     ) -> None:
         """crossing: names in the order in which the half returns them. beside: those of them that are left alone
         (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent. replies:
         what the cloud half answers with.
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
         input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
-        server for its clock readings.
+        server for its clock readings. expected: identity of the cloud's half, which a server of this project is told.
 
         Raises NoiseError where the noise is not for the crossing tensors that take noise.
         """
@@ -91,7 +93,9 @@ class EdgeHalf:
         self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
         self._wire, self._gaps = wire, grid.gaps(noise)
         self._sampler = Sampler(noise, key=key, random=random)
-        self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
+        self._ours: dict[str, Any] = {"plan_timing": True} if timing else {}
+        if expected is not None:
+            self._ours[HALF] = expected
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
         """A batch [rows, ...] of each input → outputs of the network; every row has noise of its own.
@@ -104,7 +108,9 @@ class EdgeHalf:
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
         sent, parameters = self._noisy(tensors, drawing.take(), rows)
-        exchange = self._client.infer(sent, parameters=parameters, awaiting=lambda: self._sampler.ahead(rows))
+        exchange = self._client.infer(
+            sent, parameters=parameters, ours=self._ours, awaiting=lambda: self._sampler.ahead(rows)
+        )
         outputs = self._joined(tensors, [self._expected(exchange.reply, one, rows) for one in self._replies])
         return Inference(outputs, start_ns, computed_ns, time.monotonic_ns(), exchange)
 
@@ -133,7 +139,7 @@ class EdgeHalf:
         """What is sent, in the bits of the wire; and the request's parameters."""
         crossing = dict(zip(self._crossing, tensors, strict=False))
         hidden = self._hidden(crossing, drawn, rows)
-        sent, parameters = dict[str, Array](), dict(self._parameters)
+        sent, parameters = dict[str, Array](), dict[str, Any]()
         for name in self._crossing:
             tensor = crossing[name] if name in self._beside else hidden[name]
             sent[name], scaling = codec.to_wire(tensor, name=name, wire=self._wire)

@@ -25,7 +25,9 @@ Scalar = bool | int | float | str
 
 
 class ProtocolError(PlanError):
-    """What a peer sent is not what the protocol has."""
+    """What a peer sent is not what the protocol has. status: of HTTP, where it is a request."""
+
+    status = 400
 
 
 class TensorFacts(msgspec.Struct, frozen=True):

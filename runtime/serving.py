@@ -21,6 +21,7 @@ from profiles.graph import Node
 from profiles.onnx_export import to_onnx
 from runtime.cloud import ServedModel
 from runtime.contract import TensorContract
+from runtime.identity import identity_of
 from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name
 
 Array = NDArray[Any]
@@ -48,7 +49,7 @@ def edge_side(plan: Plan, cut: CutNetwork) -> EdgeSide:
     else:
         engine = cut.edge
     example = tuple(one.numpy() for one in cut.network.example)
-    return EdgeSide(agreement_of(plan, cut), engine, cut.inputs, example)
+    return EdgeSide(agreement_of(plan, cut), engine, cut.inputs, example, identity_of(plan))
 
 
 def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int | None = None) -> CloudSide:
@@ -57,7 +58,7 @@ def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int
         engine: Engine = OnnxEngine(cloud_onnx(plan, cut), threads=threads or plan.cloud.threads)
     else:
         engine = TorchEngine(cut.cloud, device=device)
-    return CloudSide(agreement_of(plan, cut), engine, plan.model.name)
+    return CloudSide(agreement_of(plan, cut), engine, plan.model.name, identity_of(plan))
 
 
 def edge_onnx(plan: Plan, cut: CutNetwork) -> bytes:
