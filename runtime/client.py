@@ -80,6 +80,8 @@ class CloudClient:
         self._timeout_s, self._retries = timeout_s, retries
         self._ids, self._prefix = count(), secrets.token_hex(3)
         self.retries_made = 0
+        #: What runs the model over there, as its metadata said.
+        self.platform = ""
 
     @property
     def bytes_sent(self) -> int:
@@ -92,9 +94,11 @@ class CloudClient:
         if response.status != 200:
             raise self._refusal(f"serves no model {self._model!r}", response)
         try:
-            return protocol.decode_metadata(bytes(response.body))
+            found = protocol.decode_metadata(bytes(response.body))
         except ProtocolError as error:
             raise PeerError(f"{self.url} sent metadata that are not the protocol's: {error}") from error
+        self.platform = found.platform
+        return found
 
     @cached_property
     def server(self) -> ServerMetadata:

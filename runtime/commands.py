@@ -24,6 +24,10 @@ class Draw(StrEnum):
     KEYED = "keyed"
 
 
+class Fallback(StrEnum):
+    EDGE = "edge"
+
+
 def register(app: typer.Typer) -> None:
     app.command("serve", rich_help_panel="Run")(serve)
     app.command("run", rich_help_panel="Run")(run)
@@ -141,6 +145,13 @@ def run(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Send the token over plain HTTP to another machine.")
     ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds an inference may wait for the cloud, retries included.")
+    ] = 30.0,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(help="edge: what the cloud does not answer, the whole network here does.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the edge half here and the cloud half there, with noise for every inference.
@@ -170,6 +181,8 @@ def run(
         raise PlanError("plan run: --link and --no-emulation are for a local cloud; leave them out with --server")
     if input is not None and (data is not None or out is not None or samples is not None):
         raise PlanError("plan run: --data, --samples and --out are for a test set; leave them out with --input")
+    if not 0 < timeout <= 86_400:
+        raise PlanError(f"plan run: --timeout {timeout:g}, expected seconds, more than 0 and at most a day")
     security = None
     if server is not None:
         security = guard.client_security(
@@ -182,7 +195,7 @@ def run(
     terminal = Terminal(json=json)
     if server is not None and security is not None and (warning := guard.client_warning(server, security)):
         terminal.warn(warning)
-    planned, side = to_run(plan, server=server)
+    planned, side = to_run(plan, server=server, whole=fallback is not None)
     learned, facts = collection.read(noise)
     collection.require_match(facts, planned, origin=str(noise))
     key = None
@@ -192,10 +205,22 @@ def run(
     if input is not None and output is not None:
         way = None if no_emulation else emulated or planned.link
         answered = own.run(
-            planned, learned, input, output, side=side, server=server, security=security, link=way, key=key
+            planned,
+            learned,
+            input,
+            output,
+            side=side,
+            server=server,
+            security=security,
+            link=way,
+            key=key,
+            timeout_s=timeout,
+            fallback=fallback is not None,
+            tell=terminal.warn,
         )
-        terminal.say(f"{answered} inputs answered, written: {output}")
-        terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
+        alone = f", {answered.fallbacks} calls on the edge alone" if answered.fallbacks else ""
+        terminal.say(f"{answered.inputs} inputs answered{alone}, written: {output}")
+        terminal.document(msgspec.json.encode({**msgspec.to_builtins(answered), "output": str(output)}))
         return
     if side is not None and side.engine.name != planned.edge.engine:
         terminal.say(f"the edge half runs in {side.engine.name}; its predicted time is of {planned.edge.engine}")
@@ -212,7 +237,10 @@ def run(
             emulate=not no_emulation,
             key=key,
             samples=samples or 300,
+            timeout_s=timeout,
+            fallback=fallback is not None,
             progress=advance,
+            tell=terminal.warn,
         )
     if out is not None:
         artifact.write(out, record)

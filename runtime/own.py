@@ -1,7 +1,8 @@
 """The user's own inputs, from a file to a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,25 @@ from noise.network_inputs import NetworkInput, in_order
 from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import batches
-from profiles.errors import DataError
+from profiles.errors import DataError, PeerError
 from profiles.link import LinkProfile
+from runtime.edge import EdgeHalf
+from runtime.fallback import StandbyEdge
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.sides import EdgeSide
 from runtime.trial import BATCH, connect
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """inputs: how many were answered. fallbacks, errors: calls of up to `BATCH` of them, as a `StandbyEdge` counts."""
+
+    inputs: int
+    fallbacks: int = 0
+    errors: int = 0
 
 
 def run(
@@ -36,29 +48,43 @@ def run(
     link: LinkProfile | None,
     security: ClientSecurity | None = None,
     key: DrawKey | None = None,
-) -> int:
-    """Inputs from a file through the split network, the first output to an .npy; how many they were.
+    timeout_s: float = 30.0,
+    fallback: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Answered:
+    """Inputs from a file through the split network, the first output to an .npy; nothing is written where one fails.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
     side: the edge's, of a split folder; without it the plan's model is loaded. link: emulated in front of a local
     cloud, None for plain loopback. security: TLS and token for the server. key: draws are keyed, else fresh.
+    timeout_s: of one exchange, with all that is sent again. fallback: what the cloud does not answer the whole
+    network on the edge does, and `tell` is told so; not with a side.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
+    whole = None
     if side is None:
-        from runtime.serving import planned_edge  # needs torch and the model
+        from runtime.serving import planned_edge, whole_engine  # needs torch and the model
 
-        _, side = planned_edge(plan)
+        cut, side = planned_edge(plan)
+        whole = whole_engine(plan, cut) if fallback else None
     inputs = _load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        client = stack.enter_context(connect(url, plan, side, security))
-        edge = stack.enter_context(side.half(noise, client, key=key))
+        absent: list[PeerError] = []
+        client = stack.enter_context(
+            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if whole else None)
+        )
+        edge: EdgeHalf | StandbyEdge = stack.enter_context(side.half(noise, client, key=key))
+        if whole is not None and isinstance(edge, EdgeHalf):
+            edge = StandbyEdge(edge, client, whole, absent=absent, tell=tell)
         parts = batches(inputs, rows=side.agreed.rows, most=BATCH)
         answers = [edge.infer(part).outputs[0][:count] for part, count in parts]
     stream = BytesIO()
     np.save(stream, np.concatenate(answers), allow_pickle=False)
     artifact.write_bytes(target, stream.getvalue())
-    return len(inputs[0])
+    if isinstance(edge, StandbyEdge):
+        return Answered(len(inputs[0]), edge.fallbacks, edge.errors)
+    return Answered(len(inputs[0]))
 
 
 def _load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:

@@ -15,6 +15,12 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {noise}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
+    if run.fallbacks:
+        timed = f"; single ones took {ms(run.fallback_ms.p50)} ms (median)" if run.fallback_ms else ""
+        terminal.say(
+            f"{run.fallbacks} calls were answered on the edge alone{timed}; failed exchanges: {run.errors}; the parts "
+            "are of what the cloud answered, the accuracy is of all"
+        )
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None:

@@ -61,6 +61,14 @@ def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int
     return CloudSide(agreement_of(plan, cut), engine, plan.model.name, identity_of(plan))
 
 
+def whole_engine(plan: Plan, cut: CutNetwork) -> Engine:
+    """The whole network in the engine of the plan's edge: all inputs → all outputs."""
+    module = halves.whole(cut.network)
+    if plan.edge.engine == OnnxEngine.name:
+        return _whole_onnx(module, cut, threads=plan.edge.threads)
+    return TorchEngine(module, device=planned_device(plan.edge.engine))
+
+
 def edge_onnx(plan: Plan, cut: CutNetwork) -> bytes:
     """The edge half as an ONNX file, its tensors by their node ids."""
     agreed = agreement_of(plan, cut)

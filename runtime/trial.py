@@ -22,13 +22,14 @@ from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles.engine import batches
-from profiles.errors import PeerError
+from profiles.errors import PeerError, UnansweredError
 from profiles.link import LinkProfile
 from runtime.client import CloudClient
 from runtime.edge import EdgeHalf, Inference
+from runtime.fallback import LocalAnswer, StandbyEdge
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
-from runtime.parts import measured_parts
+from runtime.parts import measured_parts, quantiles
 from runtime.record import PredictedParts, RunRecord
 from runtime.sides import EdgeSide, cloud_only_name
 
@@ -54,7 +55,10 @@ def run(
     emulate: bool = True,
     key: DrawKey | None = None,
     samples: int = 300,
+    timeout_s: float = 30.0,
+    fallback: bool = False,
     progress: Progress = lambda done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
 
@@ -62,6 +66,8 @@ def run(
     server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it.
     link: emulate this one instead of the
     plan's. key: draws are keyed by it and the input, else fresh. samples: single inferences that are timed.
+    timeout_s: of one exchange, with all that is sent again. fallback: what the cloud does not answer the whole
+    network on the edge does, and `tell` is told so; not with a side.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")
@@ -78,11 +84,16 @@ def run(
         url = server
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
-        client = stack.enter_context(connect(url, plan, side, security))
-        edge = stack.enter_context(side.half(noise, client, key=key, timing=True))
+        absent: list[PeerError] = []
+        client = stack.enter_context(
+            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if fallback else None)
+        )
+        edge: EdgeHalf | StandbyEdge = stack.enter_context(side.half(noise, client, key=key, timing=True))
+        if fallback and whole is not None and isinstance(edge, EdgeHalf):
+            edge = StandbyEdge(edge, client, whole.engine(), absent=absent, tell=tell)
         reference = None
         if server is None and whole is not None:
-            named = CloudClient(url, cloud_only_name(plan.model.name))
+            named = CloudClient(url, cloud_only_name(plan.model.name), timeout_s=timeout_s)
             reference = whole.cloud_only(stack.enter_context(named))
         measured = _measure(
             edge,
@@ -92,7 +103,7 @@ def run(
             samples=min(samples, max(1, len(inputs[0]) // side.agreed.batch)),
             progress=progress,
         )
-        retries, cloud_engine = client.retries_made, client.metadata().platform
+        retries, cloud_engine = client.retries_made, client.platform
     return _record(
         plan,
         facts,
@@ -105,13 +116,26 @@ def run(
         difference=difference,
         engines=(plan.edge.engine if whole else side.engine.name, cloud_engine.removeprefix("plan_")),
         retries=retries,
+        standby=edge if isinstance(edge, StandbyEdge) else None,
     )
 
 
-def connect(url: str, plan: Plan, side: EdgeSide, security: ClientSecurity | None = None) -> CloudClient:
-    """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
+def connect(
+    url: str,
+    plan: Plan,
+    side: EdgeSide,
+    security: ClientSecurity | None = None,
+    *,
+    timeout_s: float = 30.0,
+    absent: Callable[[PeerError], None] | None = None,
+) -> CloudClient:
+    """A client whose server has the plan's cloud half. timeout_s: of one exchange, with all that is sent again.
+
+    absent: told where the server does not answer, which is then no error.
+    Raises PeerError where its inputs are not what crosses, or nobody answers.
+    """
     sent = {one.facts().described() for one in side.agreed.sent}
-    client = CloudClient(url, plan.model.name, security=security)
+    client = CloudClient(url, plan.model.name, security=security, timeout_s=timeout_s)
     try:
         served = {one.described() for one in client.metadata().inputs}
         if served != sent:
@@ -119,23 +143,27 @@ def connect(url: str, plan: Plan, side: EdgeSide, security: ClientSecurity | Non
                 f"{url} takes {', '.join(sorted(served))}; this plan sends {', '.join(sorted(sent))}; "
                 "start `plan serve` there with this plan"
             )
-    except BaseException:
-        client.close()
-        raise
+    except BaseException as error:
+        if absent is None or not isinstance(error, UnansweredError):
+            client.close()
+            raise
+        absent(error)
     return client
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """singles: the timed inferences. reference_ms: cloud-only ones. classes: answers for the whole test set."""
+    """singles: the timed inferences that the cloud answered; local: those that the edge alone did. reference_ms:
+    cloud-only ones. classes: answers for the whole test set."""
 
     singles: Sequence[Inference]
+    local: Sequence[LocalAnswer]
     reference_ms: Array | None
     classes: Array
 
 
 def _measure(
-    edge: EdgeHalf,
+    edge: EdgeHalf | StandbyEdge,
     reference: "CloudOnly | None",
     side: EdgeSide,
     inputs: Sequence[Array],
@@ -144,28 +172,44 @@ def _measure(
     progress: Progress,
 ) -> _Measured:
     singles: list[Inference] = []
+    local: list[LocalAnswer] = []
     reference_ms: list[float] = []
     total, batch = len(inputs[0]), side.agreed.batch
     classes = np.empty(total, dtype=np.int64)
     for _ in range(WARM_UPS):  # with the model's own example: several draws for one input of the user's average out
         edge.infer(side.example)
         if reference:
-            reference.infer()
+            _referred(reference, edge)
     for index in range(samples):
         rows = np.arange(index * batch, (index + 1) * batch) % total
         done = edge.infer([one[rows] for one in inputs])
-        singles.append(done)
+        if isinstance(done, Inference):
+            singles.append(done)
+        else:
+            local.append(done)
         classes[rows] = done.outputs[0].argmax(1)
         if reference:
-            exchange = reference.infer()
-            reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
+            reference_ms.extend(_referred(reference, edge))
         progress(min((index + 1) * batch, total), total)
     at = min(samples * batch, total)
     for part, count in batches([one[at:] for one in inputs], rows=side.agreed.rows, most=BATCH):
         classes[at : at + count] = edge.infer(part).outputs[0].argmax(1)[:count]
         at += count
         progress(at, total)
-    return _Measured(singles, np.array(reference_ms) if reference else None, classes)
+    return _Measured(singles, local, np.array(reference_ms) if reference_ms else None, classes)
+
+
+def _referred(reference: "CloudOnly", edge: EdgeHalf | StandbyEdge) -> list[float]:
+    """How long cloud-only took, milliseconds; nothing where the edge stands by and the cloud does not answer."""
+    if isinstance(edge, StandbyEdge) and not edge.answered:
+        return []
+    try:
+        exchange = reference.infer()
+    except PeerError:
+        if isinstance(edge, StandbyEdge):
+            return []
+        raise
+    return [(exchange.end_ns - exchange.start_ns) / 1e6]
 
 
 def _record(
@@ -181,16 +225,23 @@ def _record(
     difference: float | None,
     engines: tuple[str, str],
     retries: int,
+    standby: StandbyEdge | None,
 ) -> RunRecord:
     predicted = on_link(plan.predicted, planned=plan.link, link=link)
     cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link)
-    parts = measured_parts(measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
+    one_clock = server is None
+    parts = measured_parts(
+        measured.singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=one_clock, local=measured.local
+    )
     total = parts.total.p50
     reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
-    exchange = measured.singles[-1].exchange
+    bytes_up, bytes_down = 0, 0
+    if measured.singles:
+        exchange = measured.singles[-1].exchange
+        bytes_up, bytes_down = exchange.bytes_up, exchange.bytes_down
     limit_ms = None
     if emulated and parts.cloud is not None:
-        wire_ms = 8e-3 * (exchange.bytes_up / link.uplink_mbps + exchange.bytes_down / link.downlink_mbps)
+        wire_ms = 8e-3 * (bytes_up / link.uplink_mbps + bytes_down / link.downlink_mbps)
         limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
     return RunRecord(
         model=plan.model.name,
@@ -198,7 +249,7 @@ def _record(
         link=link.label if server is None and emulated else "as it is",
         emulated=emulated,
         server=server or "local process",
-        samples=len(measured.singles),
+        samples=len(measured.singles) + len(measured.local),
         accuracy=accuracy,
         latency_ms=parts,
         predicted_ms=PredictedParts(
@@ -210,8 +261,8 @@ def _record(
             predicted.total_ms,
         ),
         limit_ms=limit_ms,
-        bytes_up=exchange.bytes_up,
-        bytes_down=exchange.bytes_down,
+        bytes_up=bytes_up,
+        bytes_down=bytes_down,
         upload_bytes=plan.predicted.upload_bytes,
         input_bytes=plan.references.cloud_only.upload_bytes,
         cloud_only_ms=reference_ms,
@@ -224,6 +275,8 @@ def _record(
         wire=plan.settings.wire,
         noise=facts.kind,
         draw=draw,
-        errors=0,
+        errors=standby.errors if standby else 0,
         retries=retries,
+        fallbacks=standby.fallbacks if standby else 0,
+        fallback_ms=quantiles([one.total_ms for one in measured.local]) if measured.local else None,
     )
