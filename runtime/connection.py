@@ -230,8 +230,7 @@ class _Tls:
             try:
                 return cast(int, self._object.read(len(buffer), buffer))  # with a buffer it counts
             except ssl.SSLWantReadError:
-                if not self._fill(deadline):
-                    return 0
+                self._fill(deadline)
             except ssl.SSLZeroReturnError:
                 return 0
             except ssl.SSLEOFError as error:  # anyone on the way can do that, so it ends no body

@@ -30,7 +30,7 @@ class ReplyReader:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._body = bytearray()
-        self._status = self._fed_bytes = 0
+        self._status = self._fields = self._fed_bytes = 0
         self.done = self.keep_alive = False
 
     def feed(self, data: memoryview) -> None:
@@ -56,7 +56,8 @@ class ReplyReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.done:
             return
-        if len(self._headers) >= MOST_FIELDS:
+        self._fields += 1
+        if self._fields > MOST_FIELDS:
             raise NotHttpError(f"its reply has more than {MOST_FIELDS} header fields")
         if not self._status:  # else it is a trailer, and no header of a body that has been read
             self._headers[name.decode("latin1").lower()] = value.decode("latin1")

@@ -35,8 +35,8 @@ def to_run(path: Path, *, server: str | None, whole: bool = False) -> tuple[Plan
     if path.is_dir():
         if whole:
             raise PlanError(
-                f"{path}: the edge's half alone, and --fallback edge needs the whole network; run the plan's file where "
-                "its model is"
+                f"{path}: the edge's half alone, and --fallback edge needs the whole network; run the plan's file, "
+                "where its model is"
             )
         if server is None:
             raise PlanError(

@@ -30,7 +30,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Answered:
-    """inputs: how many were answered. fallbacks, errors: calls of up to `BATCH` of them, as a `StandbyEdge` counts."""
+    """inputs: how many were answered. fallbacks, errors: as a `StandbyEdge` counts, calls of up to `BATCH` inputs."""
 
     inputs: int
     fallbacks: int = 0
