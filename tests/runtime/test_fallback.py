@@ -86,9 +86,8 @@ def test_while_the_cloud_is_left_alone_nothing_is_sent_and_then_it_is_asked_firs
 def test_it_goes_back_to_the_cloud_when_that_answers() -> None:
     clock, told = Clock(), list[str]()
     with serving(ServedModel("m", Arrays(1), (CONTRACT,), (CONTRACT,))) as url, CloudClient(url, "m") as client:
-        edge = standing_by(
-            client, breaker=Breaker(clock=clock), tell=told.append, absent=[PeerError("was not there")]
-        )
+        absent = [PeerError("was not there")]
+        edge = standing_by(client, breaker=Breaker(clock=clock), tell=told.append, absent=absent)
         assert isinstance(edge.infer([INPUT]), LocalAnswer)
         clock.now_s += FIRST_PAUSE_S
         for _ in range(3):

@@ -29,8 +29,8 @@ WEIGHTS = {name: one.numpy() for name, one in several.residual()[0].state_dict()
 #: So weak that the answers are the whole network's to four digits, and strong enough to change every number.
 WEAK = LaplaceNoise(
     {
-        name: OrderedLaplace(np.zeros(1), np.full(1, 1e-5), np.arange(n)[None])
-        for name, n in (("stem", 8), ("relu", 5))
+        name: OrderedLaplace(np.zeros(1), np.full(1, 1e-5), np.arange(elements)[None])
+        for name, elements in {"stem": 8, "relu": 5}.items()
     }
 )
 
@@ -115,17 +115,16 @@ def test_a_server_without_bytes_that_takes_no_fp16_says_what_to_do() -> None:
 
 
 def test_integers_beside_floats_go_as_json_whole() -> None:
-    """`several tensors`, one of them of whole numbers, larger than a float holds."""
+    """Several tensors, one of them of whole numbers, larger than a float holds."""
 
     class Echo(SecondServer):
         def described(self) -> dict[str, Any]:
             return {"name": "echo", "inputs": [], "outputs": []}
 
         def infer(self, header: dict[str, Any], tail: bytes) -> tuple[dict[str, Any], bytes]:
-            outputs = [
-                {**one, "data": np.array(one["data"]).reshape(one["shape"]).tolist()} for one in header["inputs"]
-            ]
-            return {"model_name": "echo", "outputs": outputs}, b""
+            for one in header["inputs"]:
+                one["data"] = np.array(one["data"]).reshape(one["shape"]).tolist()
+            return {"model_name": "echo", "outputs": header["inputs"]}, b""
 
     ids, mask = np.array([[2**53 + 1, -(2**63), 2**63 - 1]]), np.array([[True, False, True]])
     tensors = {"x": INPUTS[:1], "ids": ids, "mask": mask, "small": ids.astype(np.int32)}
@@ -169,9 +168,8 @@ def test_plan_run_takes_its_answers(plan: Plan, tmp_path: Path, plan_command: Ca
     from profiles import artifact
 
     options = Options(count=2, laplace=Schedule(steps=3, alpha=0))
-    found = learn(
-        plan, catalog.load_dataset("several:vectors"), kind="laplace", budget_points=60, seed=0, options=options
-    )
+    data = catalog.load_dataset("several:vectors")
+    found = learn(plan, data, kind="laplace", budget_points=60, seed=0, options=options)
     collection.write(tmp_path / "noise", found.noise, found.facts)
     artifact.write(tmp_path / "plan.json", plan)
     served = SecondServer(plan.model.name, WEIGHTS)
