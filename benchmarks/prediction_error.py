@@ -29,13 +29,13 @@ from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.link import load
 from profiles.profiling import PAUSE_MS, profile
+from runtime.connecting import connect
 from runtime.edge import Inference
 from runtime.local import local_cloud
 from runtime.parts import measured_parts
 from runtime.record import MeasuredParts
 from runtime.serving import planned_edge
 from runtime.sides import Agreement
-from runtime.trial import connect
 
 MODELS = ("lenet", "cifar10", "svhn", "newsgroups", "alexnet", "vgg16")
 #: 18.88 Mbps and 5 ms; 5.85 Mbps and 50 ms.

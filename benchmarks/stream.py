@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/stream.py [MODEL:CUT:LINK ...] [--inferences N] [--singles N] [--in-flight N]
 
-Each network is profiled here on one thread, as both devices, cut as named and run as `plan run --stream` runs it: edge
-half and noise in this process, a server process, an emulated link as a third. What each part takes comes from single
-inferences before, medians: the edge's own work and its noise, all bytes on the wire over the link's rate, the cloud.
+Each network is profiled here on one thread, as both devices, cut as named and run as `plan run --stream` runs it:
+edge half and noise in this process, a server process, an emulated link as a third. What each part takes comes from
+single inferences before, medians: the edge's own work and its noise, all bytes on the wire over the link's rate, the cloud.
 Noise is a stand-in of the real size (`prediction_error.stand_in`). The mark is a rate of 0.9 x the slowest part's.
 
 Three processes, of which the link's waits awake, want three cores to themselves: with fewer they stand in each
@@ -21,6 +21,7 @@ from planner.planning import cut
 from profiles import link as links
 from profiles.device import DeviceProfile
 from profiles.profiling import profile
+from runtime.connecting import connect
 from runtime.local import local_cloud
 from runtime.pace import Pace
 from runtime.parts import measured_parts
@@ -28,7 +29,6 @@ from runtime.record import Streamed
 from runtime.serving import planned_edge
 from runtime.stream import Stream
 from runtime.throughput import streamed
-from runtime.trial import connect
 
 #: LeNet late and early, where the link is slowest, on 18.88 Mbps and 5 ms, on 5.85 Mbps and 50 ms; AlexNet's last
 #: layers but one on the edge, which is then the slowest.

@@ -15,6 +15,7 @@
     ├── SecurityError            a token, certificate or key that cannot be used, or a connection that needs one
     ├── InfeasibleError          exit 3: nothing meets what was asked
     └── PeerError                exit 4: a peer or a link failed
+        └── UnansweredError      it cannot be reached, is too late, or failed by itself; that may pass
 
 Every message is one line: what was got, what was expected, what to do next.
 """
@@ -80,3 +81,7 @@ class InfeasibleError(PlanError):
 
 class PeerError(PlanError):
     exit_code = 4
+
+
+class UnansweredError(PeerError):
+    pass

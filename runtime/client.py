@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from numpy.typing import NDArray
 
-from profiles.errors import PeerError
+from profiles.errors import PeerError, UnansweredError
 from runtime import protocol, tls
 from runtime.connection import (
     Connection,
@@ -22,13 +22,16 @@ from runtime.connection import (
     Dropped,
     Ended,
     NotHttp,
-    Response,
     Unreachable,
 )
 from runtime.guard import ClientSecurity, require_address
+from runtime.http_reply import Response
+from runtime.identity import OtherHalfError
 from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata
 
 Array = NDArray[Any]
+#: How this project's server names itself.
+OURS = "plan"
 #: Waits before a request is sent again, seconds; the last one goes on.
 BACKOFF_S = (0.0, 0.05, 0.2, 0.5)
 
@@ -89,6 +92,8 @@ class CloudClient:
         self.retries_made = 0
         self._ended = Event()
         self._again = partial(CloudClient, url, model, security=security, timeout_s=timeout_s, retries=retries)
+        #: What runs the model over there, as its metadata said.
+        self.platform = ""
 
     @property
     def bytes_sent(self) -> int:
@@ -101,27 +106,36 @@ class CloudClient:
         if response.status != 200:
             raise self._refusal(f"serves no model {self._model!r}", response)
         try:
-            return protocol.decode_metadata(response.body)
+            found = protocol.decode_metadata(bytes(response.body))
         except ProtocolError as error:
             raise PeerError(f"{self.url} sent metadata that are not the protocol's: {error}") from error
+        self.platform = found.platform
+        return found
 
     @cached_property
     def server(self) -> ServerMetadata:
         """What the server says of itself; nothing where it says nothing. Raises PeerError: no answer."""
-        response, _ = self._call("GET", f"{self._base}/v2")
-        if response.status == 401:
+        return self._told_of_itself(self._deadline())
+
+    def _told_of_itself(self, deadline: float) -> ServerMetadata:
+        response, _ = self._call("GET", f"{self._base}/v2", deadline=deadline)
+        if response.status == 401 or response.status >= 500:
             raise self._refusal("refused to talk", response)
-        return protocol.decode_server(response.body)
+        return protocol.decode_server(bytes(response.body))
 
     @cached_property
     def binary(self) -> bool:
         """Whether the server takes tensors as bytes; else they go as JSON."""
         return protocol.BINARY in self.server.extensions
 
-    def ping_ms(self) -> float:
-        """The round trip of the smallest message, milliseconds. Raises PeerError."""
+    def ping_ms(self, *, timeout_s: float | None = None) -> float:
+        """The round trip of the smallest message, milliseconds. timeout_s: no more than the client's.
+
+        Raises PeerError.
+        """
         start_ns = time.monotonic_ns()
-        self._call("GET", f"{self._base}/v2/health/live")
+        deadline = min(self._deadline(), time.monotonic() + (timeout_s or self._timeout_s))
+        self._call("GET", f"{self._base}/v2/health/live", deadline=deadline)
         return (time.monotonic_ns() - start_ns) / 1e6
 
     def infer(
@@ -129,17 +143,32 @@ class CloudClient:
         tensors: Mapping[str, Array],
         *,
         parameters: Mapping[str, Any] | None = None,
+        ours: Mapping[str, Any] | None = None,
         awaiting: Callable[[], None] | None = None,
     ) -> Exchange:
-        """One inference. awaiting: called once when all is sent and the reply is awaited.
+        """One inference. ours: parameters that only a server of this project knows, and no other is sent. awaiting:
+        called once when all is sent and the reply is awaited.
 
         Raises PeerError, naming the server, where it refuses, fails or does not answer.
         """
-        return self.send(self.encoded(self.request(tensors, parameters=parameters)), awaiting=awaiting)
+        deadline = self._deadline()
+        request = self.request(tensors, parameters=parameters, ours=ours, deadline=deadline)
+        return self.send(self.encoded(request), request_id=request.id, awaiting=awaiting, deadline=deadline)
 
-    def request(self, tensors: Mapping[str, Array], *, parameters: Mapping[str, Any] | None = None) -> InferRequest:
-        """A request under an id of its own."""
-        return InferRequest(tensors, id=f"{self._prefix}-{next(self._ids)}", parameters=parameters or {})
+    def request(
+        self,
+        tensors: Mapping[str, Array],
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        ours: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
+    ) -> InferRequest:
+        """A request under an id of its own. ours: as of `infer`. Raises PeerError where the server has to be asked
+        what it is and does not answer by the deadline."""
+        parameters = dict(parameters or {})
+        if self._asked(deadline or self._deadline()).name == OURS:
+            parameters |= ours or {}
+        return InferRequest(tensors, id=f"{self._prefix}-{next(self._ids)}", parameters=parameters)
 
     def encoded(self, request: InferRequest) -> protocol.Message:
         """As this server takes it. Raises PeerError where it has to be asked and does not answer."""
@@ -149,25 +178,54 @@ class CloudClient:
         """Another connection to the same server, on the same terms."""
         return self._again()
 
-    def send(self, message: protocol.Message, *, awaiting: Callable[[], None] | None = None) -> Exchange:
-        """One inference of a message that is ready; as `infer`."""
+    def _asked(self, deadline: float) -> ServerMetadata:
+        """What the server says of itself, asked within a request's own time where it is not known yet."""
+        if "server" not in self.__dict__:
+            self.__dict__["server"] = self._told_of_itself(deadline)  # where cached_property keeps it
+        return self.server
+
+    def send(
+        self,
+        message: protocol.Message,
+        *,
+        request_id: str = "",
+        awaiting: Callable[[], None] | None = None,
+        deadline: float | None = None,
+    ) -> Exchange:
+        """One inference of a message that is ready; as `infer`. request_id: what the reply must be to. deadline: of
+        the monotonic clock, seconds."""
         up, down = self._connection.sent, self._connection.received
         before, start_ns = self.retries_made, time.monotonic_ns()
-        response, sent_ns = self._call("POST", f"{self._path}/infer", message, awaiting)
+        response, sent_ns = self._call("POST", f"{self._path}/infer", message, awaiting, deadline)
         end_ns = time.monotonic_ns()
         if response.status != 200:
-            raise self._refusal("refused the inference", response)
+            raise self._refusal("refused the inference", response, half_as_json=message.half_as_json)
         try:
-            reply = protocol.decode_reply(response.body, response.headers.get(protocol.HEADER_LENGTH.lower()))
+            reply = protocol.decode_reply(
+                memoryview(response.body), response.headers.get(protocol.HEADER_LENGTH.lower())
+            )
         except ProtocolError as error:
             raise PeerError(f"{self.url} sent a reply that is not the protocol's: {error}") from error
+        if request_id and reply.id not in ("", request_id):
+            self.close()
+            raise PeerError(f"{self.url} answered another request ({reply.id[:40]!r}) than was sent")
         up, down = self._connection.sent - up, self._connection.received - down
         return Exchange(reply, start_ns, sent_ns, end_ns, up, down, self.retries_made - before)
 
-    def _refusal(self, what: str, response: Response) -> PeerError:
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout_s
+
+    def _refusal(self, what: str, response: Response, *, half_as_json: bool = False) -> PeerError:
         if response.status == 401:
             return PeerError(f"{self.url} {self._token_objection()}")
-        return PeerError(f"{self.url} {what} (status {response.status}): {protocol.decode_error(response.body)}")
+        if response.status == OtherHalfError.status:
+            return PeerError(
+                f"{self.url} serves another network than was planned; start `plan serve` there with this plan"
+            )
+        kind = UnansweredError if response.status >= 500 else PeerError
+        hint = "; without binary tensors it may lack FP16: plan with --wire float32" if half_as_json else ""
+        said = protocol.decode_error(bytes(response.body))
+        return kind(f"{self.url} {what} (status {response.status}): {said}{hint}")
 
     def _token_objection(self) -> str:
         if self._token:
@@ -180,10 +238,11 @@ class CloudClient:
         path: str,
         message: protocol.Message | None = None,
         awaiting: Callable[[], None] | None = None,
+        deadline: float | None = None,
     ) -> tuple[Response, int]:
-        """The reply, and when all was sent."""
+        """The reply, and when all was sent. deadline: with all that is sent again."""
         request = [self._head(method, path, message), *(message.parts if message else ())]
-        deadline = time.monotonic() + self._timeout_s
+        deadline = deadline or self._deadline()
         sent_ns = 0
 
         def sent() -> None:
@@ -193,15 +252,16 @@ class CloudClient:
             if awaiting is not None and first:  # however often the bytes are sent again
                 awaiting()
 
+        # A connection that stood may have been closed over there meanwhile, which is nobody's fault.
+        retries = self._retries + self._connection.open
         for attempt in count():
-            stale = self._connection.open  # it may have been closed over there meanwhile, which is nobody's fault
             try:
                 response = self._connection.exchange(request, deadline=deadline, awaiting=sent)
                 wait_s = _asked_to_wait(response)
-                if wait_s is None or attempt >= self._retries or time.monotonic() + wait_s >= deadline:
+                if wait_s is None or attempt >= retries or time.monotonic() + wait_s >= deadline:
                     return response, sent_ns
             except (Unreachable, Dropped) as error:
-                if attempt >= self._retries + stale:
+                if attempt >= retries:
                     raise self._failure(error) from error
                 wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             except ConnectionFailed as error:
@@ -221,7 +281,9 @@ class CloudClient:
         secured = self.url.startswith("https")
         match error:
             case DeadlinePassed():
-                return PeerError(f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?")
+                return UnansweredError(
+                    f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?"
+                )
             case Distrusted():
                 return PeerError(f"{self.url} {tls.objection(error) or f'broke off TLS ({error})'}")
             case Ended():
@@ -229,9 +291,9 @@ class CloudClient:
             case NotHttp():
                 return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
         if secured and not isinstance(error, Unreachable):
-            return PeerError(f"{self.url} {tls.CLOSED_WITHOUT_A_WORD}")
+            return UnansweredError(f"{self.url} {tls.CLOSED_WITHOUT_A_WORD}")
         way = "with" if secured else "without"
-        return PeerError(f"{self.url} cannot be reached ({error}); is `plan serve` running there, {way} TLS?")
+        return UnansweredError(f"{self.url} cannot be reached ({error}); is `plan serve` running there, {way} TLS?")
 
     def close(self) -> None:
         self._connection.close()

@@ -24,6 +24,10 @@ class Draw(StrEnum):
     KEYED = "keyed"
 
 
+class Fallback(StrEnum):
+    EDGE = "edge"
+
+
 def register(app: typer.Typer) -> None:
     app.command("serve", rich_help_panel="Run")(serve)
     app.command("run", rich_help_panel="Run")(run)
@@ -169,6 +173,13 @@ def run(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Send the token over plain HTTP to another machine.")
     ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds an inference may wait for the cloud, retries included.")
+    ] = 30.0,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(help="edge: what the cloud does not answer, the whole network here does.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the edge half here and the cloud half there, with noise for every inference.
@@ -205,6 +216,10 @@ def run(
         raise PlanError("plan run: --timeline is of timed inferences on a test set; leave it out with --input")
     if in_flight is not None and not stream:
         raise PlanError("plan run: --in-flight is for many inferences at once; give --stream too")
+    if stream and fallback is not None:
+        raise PlanError("plan run: --fallback stands by for one inference at a time; leave it or --stream out")
+    if not 0 < timeout <= 86_400:
+        raise PlanError(f"plan run: --timeout {timeout:g}, expected seconds, more than 0 and at most a day")
     security = None
     if server is not None:
         security = guard.client_security(
@@ -215,7 +230,7 @@ def run(
     terminal = Terminal(json=json)
     if server is not None and security is not None and (warning := guard.client_warning(server, security)):
         terminal.warn(warning)
-    planned, side = to_run(plan, server=server)
+    planned, side = to_run(plan, server=server, whole=fallback is not None)
     noise = noise_for(plan, noise)
     artifact.require_writable(out, output, timeline, beside=[*files_of(plan), noise, input])
     learned, facts = collection.read(noise)
@@ -239,9 +254,13 @@ def run(
             key=key,
             stream=stream,
             in_flight=in_flight,
+            timeout_s=timeout,
+            fallback=fallback is not None,
+            tell=terminal.warn,
         )
-        terminal.say(f"{answered} inputs answered, written: {output}")
-        terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
+        alone = f", {answered.fallbacks} calls on the edge alone" if answered.fallbacks else ""
+        terminal.say(f"{answered.inputs} inputs answered{alone}, written: {output}")
+        terminal.document(msgspec.json.encode({**msgspec.to_builtins(answered), "output": str(output)}))
         return
     if side is not None and side.engine.name != planned.edge.engine:
         terminal.say(f"the edge half runs in {side.engine.name}; its predicted time is of {planned.edge.engine}")
@@ -267,7 +286,10 @@ def run(
             stream=stream,
             in_flight=in_flight,
             watch=watch,
+            timeout_s=timeout,
+            fallback=fallback is not None,
             progress=advance,
+            tell=terminal.warn,
         )
     if out is not None:
         artifact.write(out, record)

@@ -10,13 +10,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
-import httptools
+from runtime.dialling import dial, left
+from runtime.http_reply import NotHttpError, ReplyReader, Response
 
-#: Limits on what a server may send: header fields and their bytes, bytes of a body.
-MOST_FIELDS, MOST_HEADER_BYTES, MOST_BODY_BYTES = 100, 65_536, 256 * 2**20
 READ_BYTES = 262_144
 #: Buffers that one call of sendmsg takes on every system.
 MOST_BUFFERS = 16
@@ -52,15 +50,6 @@ class NotHttp(ConnectionFailed):
     """The peer does not speak HTTP/1.1, or sends more than is taken."""
 
 
-@dataclass(frozen=True)
-class Response:
-    """A whole reply; header names in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class Connection:
     """Connects when first used and again after it was dropped. One exchange at a time; `abort` from any thread."""
 
@@ -88,44 +77,68 @@ class Connection:
         """
         try:
             self._require_wanted()
-            channel = self._channel or self._connect(deadline)
-            channel.send(request, deadline)
+            channel = self._standing() or self._connect(deadline)
+            try:
+                channel.send(request, deadline)
+            except OSError as error:
+                self._require_wanted()
+                return self._refusal(channel, deadline, error)
             if awaiting is not None:
                 awaiting()
             return self._read(channel, deadline)
-        except TimeoutError:
-            self.close()
-            raise DeadlinePassed("no answer in time") from None
-        except ssl.SSLError as error:
-            self.close()
-            raise Distrusted(_reason(error)) from error
         except OSError as error:
             self.close()
-            raise Dropped(error.strerror or type(error).__name__) from error
+            raise _failure(error, deadline) from error
         except BaseException:
             self.close()  # what is left of the reply would be taken for the next one's
             raise
 
+    def _standing(self) -> "_Plain | _Tls | None":
+        """The connection, unless it was closed over there or holds what nobody asked for: the end of an exchange
+        that is over, which would be taken for the next one's reply."""
+        if self._channel is not None and self._channel.stirs():
+            self.close()
+        return self._channel
+
     def _connect(self, deadline: float) -> "_Plain | _Tls":
         try:
-            found = self._reach(deadline)
+            found = dial(*self._address, deadline=deadline, holds=self._holds)
         except TimeoutError:
             raise
         except OSError as error:
             self._require_wanted()
             raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
         self._require_wanted()
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._tls is None:
             self._channel = _Plain(found, self)
         else:
-            secured = _Tls(found, self, self._tls, self._address[0])
+            try:
+                secured = _Tls(found, self, self._tls, self._address[0])
+            except BaseException:
+                found.close()
+                raise
             self._channel = secured
             secured.handshake(deadline)
         return self._channel
 
+    def _refusal(self, channel: "_Plain | _Tls", deadline: float, error: OSError) -> Response:
+        """What a server said that closed the connection before it had the whole request: 401, 413, an alert of TLS.
+
+        error: what sending raised, and what is raised where the server said nothing.
+        """
+        try:
+            response = self._read(channel, deadline)
+        except ssl.SSLError:
+            raise
+        except (OSError, ConnectionFailed):
+            raise error from None
+        self.close()
+        if response.status < 400:  # an answer to half a request is none
+            raise error
+        return response
+
     def _read(self, channel: "_Plain | _Tls", deadline: float) -> Response:
-        reader = _Reader()
+        reader = ReplyReader()
         view = memoryview(self._buffer)
         while not reader.done:
             count = channel.receive_into(self._buffer, deadline)
@@ -133,29 +146,17 @@ class Connection:
                 if reader.ends_with_connection:
                     break
                 raise Dropped("the connection was closed before the reply's end")
-            reader.feed(view[:count])
+            try:
+                reader.feed(view[:count])
+            except NotHttpError as error:
+                raise NotHttp(str(error)) from error
         if not reader.keep_alive:
             self.close()
         return reader.response()
 
-    def _reach(self, deadline: float) -> socket.socket:
-        """As `socket.create_connection`; but an attempt that waits can be ended by `abort`."""
-        failure: OSError | None = None
-        for family, kind, number, _, address in socket.getaddrinfo(*self._address, type=socket.SOCK_STREAM):
-            found = socket.socket(family, kind, number)
-            self._socket = found
-            try:
-                self._require_wanted()
-                found.settimeout(_left(deadline))
-                found.connect(address)
-                return found
-            except OSError as error:
-                found.close()
-                failure = error
-            except BaseException:
-                found.close()
-                raise
-        raise failure or OSError("the name has no address")
+    def _holds(self, made: socket.socket) -> None:
+        self._socket = made
+        self._require_wanted()
 
     def _require_wanted(self) -> None:
         if self._ended:
@@ -179,59 +180,6 @@ class Connection:
         self._socket = None
 
 
-class _Reader:
-    """A response as httptools reads it; the limits on it."""
-
-    def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
-        self._parts: list[bytes] = []
-        self._header_bytes = self._body_bytes = 0
-        self.done = self._headed = self.keep_alive = False
-
-    def feed(self, data: memoryview) -> None:
-        if not self._headed:
-            self._header_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            raise cause if isinstance(cause, NotHttp) else NotHttp(f"its reply is not HTTP/1.1 ({error})") from error
-        if not self._headed and self._header_bytes > MOST_HEADER_BYTES:
-            raise NotHttp(f"its reply's headers are longer than {MOST_HEADER_BYTES} bytes")
-
-    # What httptools calls.
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) >= MOST_FIELDS:
-            raise NotHttp(f"its reply has more than {MOST_FIELDS} header fields")
-        self._headers[name.decode("latin1").lower()] = value.decode("latin1")
-
-    def on_headers_complete(self) -> None:
-        # An interim reply (100 Continue) is followed by the one that counts.
-        self._headed = self._parser.get_status_code() >= 200
-        if not self._headed:
-            self._headers.clear()
-
-    def on_body(self, part: bytes) -> None:
-        self._body_bytes += len(part)
-        if self._body_bytes > MOST_BODY_BYTES:
-            raise NotHttp(f"its reply is longer than {MOST_BODY_BYTES} bytes")
-        self._parts.append(part)
-
-    def on_message_complete(self) -> None:
-        self.done = self._headed
-        self.keep_alive = bool(self._parser.should_keep_alive())  # only in here does it know
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether the body has no length of its own, so that the connection's end is its end."""
-        return self._headed and not {"content-length", "transfer-encoding"} & self._headers.keys()
-
-    def response(self) -> Response:
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        return Response(self._parser.get_status_code(), self._headers, body)
-
-
 class _Plain:
     """A socket as it is."""
 
@@ -241,7 +189,7 @@ class _Plain:
     def send(self, parts: Sequence[Buffer], deadline: float) -> None:
         waiting = [memoryview(part) for part in parts if len(part)]
         while waiting:
-            self._inner.settimeout(_left(deadline))
+            self._inner.settimeout(left(deadline))
             count = self._send_some(waiting[:MOST_BUFFERS])
             self._counted.sent += count
             while waiting and count >= len(waiting[0]):
@@ -255,10 +203,21 @@ class _Plain:
         return self._inner.send(b"".join(parts))  # Windows
 
     def receive_into(self, buffer: bytearray, deadline: float) -> int:
-        self._inner.settimeout(_left(deadline))
+        self._inner.settimeout(left(deadline))
         count = self._inner.recv_into(buffer)
         self._counted.received += count
         return count
+
+    def stirs(self) -> bool:
+        """Whether something came, or the end, though nothing was asked."""
+        try:
+            self._inner.settimeout(0)
+            self._inner.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def close(self) -> None:
         self._inner.close()
@@ -301,16 +260,18 @@ class _Tls:
             try:
                 return cast(int, self._object.read(len(buffer), buffer))  # with a buffer it counts
             except ssl.SSLWantReadError:
-                if not self._fill(deadline):
-                    return 0
+                self._fill(deadline)
             except ssl.SSLZeroReturnError:
                 return 0
-            except ssl.SSLEOFError:
-                return 0
+            except ssl.SSLEOFError as error:  # anyone on the way can do that, so it ends no body
+                raise Dropped("the connection was closed before the reply's end") from error
 
     def _flush(self, deadline: float) -> None:
         if self._outgoing.pending:
             self._plain.send([self._outgoing.read()], deadline)
+
+    def stirs(self) -> bool:
+        return bool(self._incoming.pending) or self._plain.stirs()
 
     def _tell(self) -> None:
         """Why this side ends the handshake, for the other side's log."""
@@ -333,12 +294,12 @@ class _Tls:
         self._plain.close()
 
 
-def _left(deadline: float) -> float:
-    """Seconds until the deadline. Raises TimeoutError where none are left."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+def _failure(error: OSError, deadline: float) -> ConnectionFailed:
+    if isinstance(error, TimeoutError) and time.monotonic() >= deadline - 1e-3:  # else the system gave up by itself
+        return DeadlinePassed("no answer in time")
+    if isinstance(error, ssl.SSLError):
+        return Distrusted(_reason(error))
+    return Dropped(error.strerror or str(error) or type(error).__name__)
 
 
 def _reason(error: ssl.SSLError) -> str:

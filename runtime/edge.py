@@ -24,6 +24,7 @@ from profiles.engine import Engine
 from profiles.errors import NoiseError, PeerError
 from runtime.client import CloudClient, Exchange
 from runtime.contract import TensorContract
+from runtime.identity import HALF
 from runtime.protocol import InferReply, Message
 from runtime.sampler import Sampler
 
@@ -99,6 +100,7 @@ class EdgeHalf:
         key: DrawKey | None = None,
         random: Randomness | None = None,
         timing: bool = False,
+        expected: str | None = None,
     ) -> None:
         """crossing: names in the order in which the half returns them. beside: those of them that are left alone
         (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent;
@@ -106,7 +108,7 @@ class EdgeHalf:
         answers with.
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
         input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
-        server for its clock readings.
+        server for its clock readings. expected: identity of the cloud's half, which a server of this project is told.
 
         Raises NoiseError where the noise is not for the crossing tensors that take noise, or lacks their levels.
         """
@@ -123,7 +125,9 @@ class EdgeHalf:
         self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
         self._wire, self._gaps = wire, grid.gaps(noise)
         self._sampler = Sampler(noise, key=key, random=random)
-        self._parameters: dict[str, Any] = {"plan_timing": True} if timing else {}
+        self._ours: dict[str, Any] = {"plan_timing": True} if timing else {}
+        if expected is not None:
+            self._ours[HALF] = expected
 
     def infer(self, inputs: Sequence[Array]) -> Inference:
         """A batch [rows, ...] of each input → outputs of the network; every row has noise of its own.
@@ -131,7 +135,9 @@ class EdgeHalf:
         Raises PeerError where the reply is not what the plan expects.
         """
         prepared = self.prepare(inputs)
-        exchange = self._client.send(prepared.message, awaiting=lambda: self.draw_ahead(prepared.rows))
+        exchange = self._client.send(
+            prepared.message, request_id=prepared.request_id, awaiting=lambda: self.draw_ahead(prepared.rows)
+        )
         return self.finish(prepared, exchange)
 
     def prepare(self, inputs: Sequence[Array]) -> Prepared:
@@ -142,7 +148,7 @@ class EdgeHalf:
         tensors = self._engine.run(inputs)
         computed_ns = time.monotonic_ns()
         sent, parameters = self._noisy(tensors, drawing.take(), rows)
-        request = self._client.request(sent, parameters=parameters)
+        request = self._client.request(sent, parameters=parameters, ours=self._ours)
         message = self._client.encoded(request)
         return Prepared(message, request.id, rows, tensors, start_ns, computed_ns, time.monotonic_ns())
 
@@ -189,7 +195,7 @@ class EdgeHalf:
         """What is sent, in the bits of the wire; and the request's parameters."""
         crossing = dict(zip(self._crossing, tensors, strict=False))
         hidden = self._hidden(crossing, drawn, rows)
-        sent, parameters = dict[str, Array](), dict(self._parameters)
+        sent, parameters = dict[str, Array](), dict[str, Any]()
         for name in self._crossing:
             tensor = crossing[name] if name in self._beside else hidden[name]
             levels = self._quantisation.get(name)

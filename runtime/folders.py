@@ -21,6 +21,7 @@ from profiles.device import ModelFacts
 from profiles.engine import Engine, OnnxEngine
 from profiles.errors import ArtifactError, PlanError
 from runtime.external_data import require_self_contained
+from runtime.identity import identity_of
 from runtime.sides import Agreement, CloudSide, EdgeSide, HalfTensor
 
 Array = NDArray[Any]
@@ -66,7 +67,7 @@ def edge_side(folder: Path) -> tuple[Plan, EdgeSide]:
     random = np.random.default_rng(0)
     example = tuple(one.made_up(facts.agreed.batch, random) for one in facts.inputs)
     _require_works(engine, facts, example, origin=folder / HALF)
-    return plan, EdgeSide(facts.agreed, engine, facts.inputs, example)
+    return plan, EdgeSide(facts.agreed, engine, facts.inputs, example, identity_of(plan))
 
 
 def cloud_side(folder: Path, *, threads: int | None = None) -> tuple[Plan, CloudSide]:
@@ -74,7 +75,7 @@ def cloud_side(folder: Path, *, threads: int | None = None) -> tuple[Plan, Cloud
     facts, plan, engine = _read(folder, "cloud", threads=threads)
     example = [np.zeros(one.shape, one.dtype) for one in facts.agreed.crossing]
     _require_works(engine, facts, example, origin=folder / HALF)
-    return plan, CloudSide(facts.agreed, engine, facts.model.name)
+    return plan, CloudSide(facts.agreed, engine, facts.model.name, identity_of(plan))
 
 
 def _read(

@@ -17,6 +17,7 @@ from profiles.errors import PlanError
 from runtime import protocol
 from runtime.batching import BusyError, Computed, EngineError, Scheduler
 from runtime.handled import Handled
+from runtime.identity import OtherHalfError
 from runtime.lean_http import WHOLE_BODY
 from runtime.logs import clean_id
 from runtime.protocol import InferReply, InferRequest
@@ -223,6 +224,8 @@ class Inference:
                 return self._read(body, headers.header_length)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._shared.reader, self._read, body, headers.header_length)
+        except OtherHalfError as error:
+            raise RefusedError(error.status, "half", str(error)) from error
         except PlanError as error:
             raise RefusedError(400, "request", str(error)) from error
 

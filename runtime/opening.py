@@ -29,9 +29,15 @@ def to_serve(path: Path, *, with_reference: bool, threads: int | None) -> "dict[
     return served_models(plan, with_reference=with_reference, threads=threads)
 
 
-def to_run(path: Path, *, server: str | None) -> tuple[Plan, EdgeSide | None]:
-    """The plan, and the edge side of a folder (None: it is to be made from the plan's model)."""
+def to_run(path: Path, *, server: str | None, whole: bool = False) -> tuple[Plan, EdgeSide | None]:
+    """The plan, and the edge side of a folder (None: it is to be made from the plan's model). whole: the run needs
+    all of the network."""
     if path.is_dir():
+        if whole:
+            raise PlanError(
+                f"{path}: the edge's half alone, and --fallback edge needs the whole network; run the plan's file, "
+                "where its model is"
+            )
         if server is None:
             raise PlanError(
                 f"{path}: the edge's half alone, with no cloud to start here; say where it is with --server"

@@ -1,7 +1,8 @@
 """The user's own inputs, from a file to a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,28 @@ from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import batches
-from profiles.errors import DataError
+from profiles.errors import DataError, PeerError
 from profiles.link import LinkProfile
+from runtime.connecting import connect
+from runtime.edge import EdgeHalf, Inference
+from runtime.fallback import LocalAnswer, StandbyEdge
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.pace import Pace
 from runtime.sides import EdgeSide
 from runtime.stream import Stream
-from runtime.trial import BATCH, connect
+from runtime.trial import BATCH
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """inputs: how many were answered. fallbacks, errors: as a `StandbyEdge` counts, calls of up to `BATCH` inputs."""
+
+    inputs: int
+    fallbacks: int = 0
+    errors: int = 0
 
 
 def run(
@@ -44,30 +57,44 @@ def run(
     key: DrawKey | None = None,
     stream: bool = False,
     in_flight: int | None = None,
-) -> int:
-    """Inputs from a file through the split network, the first output to an .npy; how many they were.
+    timeout_s: float = 30.0,
+    fallback: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Answered:
+    """Inputs from a file through the split network, the first output to an .npy; nothing is written where one fails.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
     side: the edge's, of a split folder; without it the plan's model is loaded. link: emulated in front of a local
     cloud, None for plain loopback. security: TLS and token for the server. key: draws are keyed, else fresh.
     stream: inferences of the planned batch, many at once, at most in_flight on their way (None: as the plan
-    predicts to keep the link busy); else large batches, one after the other.
+    predicts to keep the link busy); else large batches, one after the other. timeout_s: of one exchange, with all
+    that is sent again. fallback: what the cloud does not answer the whole network on the edge does, and `tell` is
+    told so; not with a side, nor with a stream.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
+    whole = None
     if side is None:
-        from runtime.serving import planned_edge  # needs torch and the model
+        from runtime.serving import planned_edge, whole_engine  # needs torch and the model
 
-        _, side = planned_edge(plan)
+        cut, side = planned_edge(plan)
+        whole = whole_engine(plan, cut) if fallback else None
     inputs = _load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
-        client = stack.enter_context(connect(url, plan, side, security))
-        edge = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key))
+        absent: list[PeerError] = []
+        client = stack.enter_context(
+            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if whole else None)
+        )
+        half = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key))
+        edge: EdgeHalf | StandbyEdge = half
+        if whole is not None:
+            edge = StandbyEdge(half, client, whole, absent=absent, tell=tell)
+        done: Iterable[Inference | LocalAnswer]
         if stream:
             used = link or plan.link
             message = MessageCost.between(plan.edge, plan.cloud)
             pace = Pace.predicted(on_link(plan.predicted, planned=plan.link, link=used, message=message), used)
-            opened = stack.enter_context(Stream(edge, client, in_flight=in_flight or pace.in_flight))
+            opened = stack.enter_context(Stream(half, client, in_flight=in_flight or pace.in_flight))
             parts = batches(inputs, rows=side.agreed.rows, most=side.agreed.batch)
             done = opened.infer(part for part, _ in parts)
         else:
@@ -76,7 +103,9 @@ def run(
     written = BytesIO()
     np.save(written, answers[: len(inputs[0])], allow_pickle=False)
     artifact.write_bytes(target, written.getvalue())
-    return len(inputs[0])
+    if isinstance(edge, StandbyEdge):
+        return Answered(len(inputs[0]), edge.fallbacks, edge.errors)
+    return Answered(len(inputs[0]))
 
 
 def _load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:

@@ -5,7 +5,7 @@ length in `Inference-Header-Content-Length`. No socket in this file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -33,7 +33,9 @@ Scalar = bool | int | float | str
 
 
 class ProtocolError(PlanError):
-    """What a peer sent is not what the protocol has."""
+    """What a peer sent is not what the protocol has. status: of HTTP, where it is a request."""
+
+    status = 400
 
 
 class TensorFacts(msgspec.Struct, frozen=True):
@@ -122,10 +124,12 @@ class InferReply:
 
 @dataclass(frozen=True)
 class Message:
-    """A body in parts, so that no tensor is copied into it, and the headers that say what it is."""
+    """A body in parts, so that no tensor is copied into it, and the headers that say what it is. half_as_json: FP16
+    tensors are in it as numbers, which the protocol does not foresee."""
 
     parts: tuple[bytes | memoryview, ...]
     headers: Mapping[str, str]
+    half_as_json: bool = False
 
     @property
     def body(self) -> bytes:
@@ -141,7 +145,8 @@ def encode_request(request: InferRequest, *, binary: bool = True) -> Message:
     """Tensors as bytes and binary replies asked for; or, for servers without that extension, all as JSON."""
     if not binary:
         tensors = [_json_tensor(name, array) for name, array in request.tensors.items()]
-        return _message(_Request(tensors, id=request.id, parameters=dict(request.parameters)), [])
+        made = _message(_Request(tensors, id=request.id, parameters=dict(request.parameters)), [])
+        return replace(made, half_as_json=any(one.datatype == "FP16" for one in tensors))
     facts, parts = _binary_tensors(request.tensors)
     parameters = {**request.parameters, "binary_data_output": True}
     return _message(_Request(facts, id=request.id, parameters=parameters), parts)

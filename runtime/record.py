@@ -71,6 +71,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     input is never sent. speedup_vs_cloud_only: None there, since a modelled link is not the one that was measured.
     draw: whether each inference drew its noise anew, or the input decided it.
     engine: what ran the edge half. cloud_engine: the cloud half, as the server says.
+    samples: single inferences that were timed; latency_ms is of those that the cloud answered.
+    errors: exchanges that failed with all that was sent again. fallbacks: calls (of one inference or a batch) that
+    the whole network on the edge answered, because the exchange failed or the cloud was left alone after it had;
+    without --fallback the first error ends the run. fallback_ms: of the single ones, waiting for the cloud included.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
     stream: where inferences were overlapped; accuracy is then of those.
     """
@@ -103,3 +107,5 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     draw: Literal["fresh", "keyed"] = "fresh"
     cloud_engine: str | None = None
     stream: Streamed | None = None
+    fallbacks: Count = 0
+    fallback_ms: Quantiles | None = None

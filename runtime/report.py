@@ -18,6 +18,12 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     terminal.say(_prediction(run))
     if run.stream is not None:
         terminal.say(_stream(run.stream))
+    if run.fallbacks:
+        timed = f"; single ones took {ms(run.fallback_ms.p50)} ms (median)" if run.fallback_ms else ""
+        terminal.say(
+            f"{run.fallbacks} calls were answered on the edge alone{timed}; failed exchanges: {run.errors}; the "
+            "table's parts are of what the cloud answered, its accuracy of all"
+        )
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from profiles import codec
 from profiles.engine import Engine
 from runtime.contract import TensorContract, rows_of
+from runtime.identity import require_identity
 from runtime.protocol import InferRequest, ModelMetadata, ProtocolError
 
 Array = NDArray[Any]
@@ -18,13 +19,17 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class ServedModel:
-    """inputs: as they cross; dtypes: as the engine takes them, where that differs (a wire of fewer bits)."""
+    """inputs: as they cross; dtypes: as the engine takes them, where that differs (a wire of fewer bits).
+
+    identity: of the half; a request that expects another is refused.
+    """
 
     name: str
     engine: Engine
     inputs: tuple[TensorContract, ...]
     outputs: tuple[TensorContract, ...]
     dtypes: tuple[str, ...] | None = None
+    identity: str | None = None
 
     def metadata(self) -> ModelMetadata:
         inputs, outputs = (tuple(one.facts() for one in side) for side in (self.inputs, self.outputs))
@@ -61,6 +66,7 @@ class ServedModel:
     def taken(self, request: InferRequest, *, most_rows: int) -> list[Array]:
         """A request's inputs as the engine takes them. Raises ProtocolError as `checked`; PlanError for parameters
         that bring no tensor back from fewer bits."""
+        require_identity(self.identity, request.parameters)
         for name in request.wanted:
             if name not in self._output_names:
                 raise ProtocolError(f"no output {name[:80]!r}, there are {list(self._output_names)}")

@@ -21,6 +21,7 @@ from profiles.graph import Node
 from profiles.onnx_export import to_onnx
 from runtime.cloud import ServedModel
 from runtime.contract import TensorContract
+from runtime.identity import identity_of
 from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name
 
 Array = NDArray[Any]
@@ -48,7 +49,7 @@ def edge_side(plan: Plan, cut: CutNetwork) -> EdgeSide:
     else:
         engine = cut.edge
     example = tuple(one.numpy() for one in cut.network.example)
-    return EdgeSide(agreement_of(plan, cut), engine, cut.inputs, example)
+    return EdgeSide(agreement_of(plan, cut), engine, cut.inputs, example, identity_of(plan))
 
 
 def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int | None = None) -> CloudSide:
@@ -57,7 +58,15 @@ def cloud_side(plan: Plan, cut: CutNetwork, *, device: str = "cpu", threads: int
         engine: Engine = OnnxEngine(cloud_onnx(plan, cut), threads=threads or plan.cloud.threads)
     else:
         engine = TorchEngine(cut.cloud, device=device)
-    return CloudSide(agreement_of(plan, cut), engine, plan.model.name)
+    return CloudSide(agreement_of(plan, cut), engine, plan.model.name, identity_of(plan))
+
+
+def whole_engine(plan: Plan, cut: CutNetwork) -> Engine:
+    """The whole network in the engine of the plan's edge: all inputs → all outputs."""
+    module = halves.whole(cut.network)
+    if plan.edge.engine == OnnxEngine.name:
+        return _whole_onnx(module, cut, threads=plan.edge.threads)
+    return TorchEngine(module, device=torch_device(plan.edge.engine))
 
 
 def edge_onnx(plan: Plan, cut: CutNetwork) -> bytes:

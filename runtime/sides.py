@@ -115,13 +115,14 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 class EdgeSide:
     """The edge half, and what it takes and expects. engine: inputs in order → `agreed.from_edge`.
 
-    example: inputs [batch, ...] that are nobody's, to warm up with.
+    example: inputs [batch, ...] that are nobody's, to warm up with. identity: of the half that the cloud must have.
     """
 
     agreed: Agreement
     engine: Engine
     inputs: tuple[NetworkInput, ...]
     example: tuple[Array, ...]
+    identity: str | None = None
 
     def fitting(self, inputs: Any, *, origin: str) -> tuple[Array, ...]:
         """As `network_inputs.fitted`: an array [n, ...] for each input of the network."""
@@ -150,6 +151,7 @@ class EdgeSide:
             joined=self.agreed.joined,
             key=key,
             timing=timing,
+            expected=self.identity,
         )
 
 
@@ -160,13 +162,14 @@ class CloudSide:
     agreed: Agreement
     engine: Engine
     name: str
+    identity: str | None = None
 
     def served(self) -> "ServedModel":
         """Ready to be served."""
         from runtime.cloud import ServedModel  # an edge needs no server
 
         dtypes = tuple(one.dtype for one in self.agreed.crossing)
-        return ServedModel(self.name, self.engine, self.agreed.sent, self.agreed.replies, dtypes)
+        return ServedModel(self.name, self.engine, self.agreed.sent, self.agreed.replies, dtypes, self.identity)
 
 
 def cloud_only_name(model: str) -> str:

@@ -77,7 +77,7 @@ class Stream:
     def _exchange(self, prepared: Prepared) -> Inference:
         client = self._idle.pop()
         try:
-            return self._edge.finish(prepared, client.send(prepared.message))
+            return self._edge.finish(prepared, client.send(prepared.message, request_id=prepared.request_id))
         finally:
             self._idle.append(client)
 

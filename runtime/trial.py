@@ -9,9 +9,8 @@ Without the model, on a folder of the edge alone, there is no torch here, no cle
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +22,20 @@ from noise.keyed import DrawKey
 from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.message_cost import MessageCost
-from planner.plan import Plan, Predicted
+from planner.plan import Plan
 from profiles.engine import batches
 from profiles.errors import PeerError
 from profiles.link import LinkProfile
-from runtime.client import CloudClient, Exchange
+from runtime.client import CloudClient
+from runtime.connecting import connect
 from runtime.edge import EdgeHalf, Inference
+from runtime.fallback import LocalAnswer, StandbyEdge
 from runtime.guard import ClientSecurity
 from runtime.local import local_cloud
 from runtime.pace import Pace
 from runtime.parts import measured_parts
-from runtime.record import MeasuredParts, PredictedParts, RunRecord, Streamed
+from runtime.record import RunRecord
+from runtime.recording import Measured, recorded
 from runtime.sides import EdgeSide, cloud_only_name
 from runtime.stream import Stream
 from runtime.throughput import streamed
@@ -64,7 +66,10 @@ def run(
     stream: bool = False,
     in_flight: int | None = None,
     watch: Watch = lambda done: None,
+    timeout_s: float = 30.0,
+    fallback: bool = False,
     progress: Progress = lambda done, of: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
 
@@ -72,7 +77,9 @@ def run(
     server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it. link:
     emulate this one instead of the plan's. key: draws are keyed by it and the input, else fresh. samples: single
     inferences that are timed. stream: the test set many inferences at once, at most in_flight on their way (None: as
-    many as keep the link busy). watch: is told of every inference that is timed.
+    many as keep the link busy). watch: is told of every inference that is timed. timeout_s: of one exchange, with all
+    that is sent again. fallback: what the cloud does not answer the whole network on the edge does, and `tell` is
+    told so; not with a side, nor with a stream.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")
@@ -91,37 +98,48 @@ def run(
         url = server
         if url is None:
             url = stack.enter_context(local_cloud(plan, used if emulate else None))
-        client = stack.enter_context(connect(url, plan, side, security))
-        edge = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key, timing=True))
+        absent: list[PeerError] = []
+        client = stack.enter_context(
+            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if fallback else None)
+        )
+        half = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key, timing=True))
+        standby = None
+        if fallback and whole is not None:
+            standby = StandbyEdge(half, client, whole.engine(), absent=absent, tell=tell)
+        edge = standby or half
         reference = None
         if server is None and whole is not None:
-            named = CloudClient(url, cloud_only_name(plan.model.name))
+            named = CloudClient(url, cloud_only_name(plan.model.name), timeout_s=timeout_s)
             reference = whole.cloud_only(stack.enter_context(named))
-        singles, reference_ms = _timed(
+        first, reference_ms = _timed(
             edge,
             reference,
             side,
             repeat(side.example, samples) if stream else _first(inputs, side.agreed.batch, samples, progress),
             watch,
         )
-        parts = measured_parts(singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
+        singles = [one for one in first if isinstance(one, Inference)]
+        local = [one for one in first if isinstance(one, LocalAnswer)]
+        parts = measured_parts(
+            singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None, local=local
+        )
         overlapped = None
         if stream:
             pace = Pace.measured(parts, used if server or emulate else None, exchange=singles[-1].exchange)
-            opened = stack.enter_context(Stream(edge, client, in_flight=in_flight or pace.in_flight))
+            opened = stack.enter_context(Stream(half, client, in_flight=in_flight or pace.in_flight))
             planned = Pace.predicted(predicted, used)
             classes, overlapped = streamed(
                 opened, side, inputs, pace=pace, predicted=planned, watch=watch, progress=progress
             )
             retries = opened.retries
         else:
-            classes = _classes(edge, side, inputs, singles, progress)
+            classes = _classes(edge, side, inputs, first, progress)
             retries = client.retries_made
-        cloud_engine = client.metadata().platform
-    return _record(
+        cloud_engine = client.platform
+    return recorded(
         plan,
         facts,
-        _Measured(singles[-1].exchange, len(singles), parts, reference_ms, overlapped),
+        Measured(singles, local, parts, reference_ms, overlapped),
         predicted,
         used,
         compare(clean, classes, data.test.labels),
@@ -131,47 +149,32 @@ def run(
         difference=difference,
         engines=(plan.edge.engine if whole else side.engine.name, cloud_engine.removeprefix("plan_")),
         retries=retries,
+        standby=standby,
     )
 
 
-def connect(url: str, plan: Plan, side: EdgeSide, security: ClientSecurity | None = None) -> CloudClient:
-    """A client whose server has the plan's cloud half. Raises PeerError where its inputs are not what crosses."""
-    sent = {one.facts().described() for one in side.agreed.sent}
-    client = CloudClient(url, plan.model.name, security=security)
-    try:
-        served = {one.described() for one in client.metadata().inputs}
-        if served != sent:
-            raise PeerError(
-                f"{url} takes {', '.join(sorted(served))}; this plan sends {', '.join(sorted(sent))}; "
-                "start `plan serve` there with this plan"
-            )
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
 def _timed(
-    edge: EdgeHalf,
+    edge: EdgeHalf | StandbyEdge,
     reference: "CloudOnly | None",
     side: EdgeSide,
     given: Iterable[Sequence[Array]],
     watch: Watch,
-) -> tuple[list[Inference], Array | None]:
+) -> tuple[list[Inference | LocalAnswer], Array | None]:
     """Single inferences, and milliseconds of the cloud-only ones in between."""
-    singles: list[Inference] = []
+    found: list[Inference | LocalAnswer] = []
     reference_ms: list[float] = []
     for _ in range(WARM_UPS):  # with the model's own example: several draws for one input of the user's average out
         edge.infer(side.example)
         if reference:
-            reference.infer()
+            _referred(reference, edge)
     for inputs in given:
-        singles.append(edge.infer(inputs))
-        watch(singles[-1])
+        done = edge.infer(inputs)
+        found.append(done)
+        if isinstance(done, Inference):
+            watch(done)
         if reference:
-            exchange = reference.infer()
-            reference_ms.append((exchange.end_ns - exchange.start_ns) / 1e6)
-    return singles, np.array(reference_ms) if reference else None
+            reference_ms.extend(_referred(reference, edge))
+    return found, np.array(reference_ms) if reference_ms else None
 
 
 def _first(inputs: Sequence[Array], batch: int, samples: int, progress: Progress) -> Iterable[Sequence[Array]]:
@@ -184,12 +187,16 @@ def _first(inputs: Sequence[Array], batch: int, samples: int, progress: Progress
 
 
 def _classes(
-    edge: EdgeHalf, side: EdgeSide, inputs: Sequence[Array], singles: Sequence[Inference], progress: Progress
+    edge: EdgeHalf | StandbyEdge,
+    side: EdgeSide,
+    inputs: Sequence[Array],
+    first: Sequence[Inference | LocalAnswer],
+    progress: Progress,
 ) -> Array:
     """Answers for the whole test set: those of the single inferences, which were its first, and of batches."""
     total = len(inputs[0])
-    found = [one.outputs[0].argmax(1) for one in singles]
-    at = min(len(singles) * side.agreed.batch, total)
+    found = [one.outputs[0].argmax(1) for one in first]
+    at = min(len(first) * side.agreed.batch, total)
     for part, count in batches([one[at:] for one in inputs], rows=side.agreed.rows, most=BATCH):
         found.append(edge.infer(part).outputs[0].argmax(1)[:count])
         at += count
@@ -197,76 +204,14 @@ def _classes(
     return np.concatenate(found)[:total]
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """exchange: a single inference's. samples: how many were timed. reference_ms: cloud-only ones."""
-
-    exchange: Exchange
-    samples: int
-    parts: MeasuredParts
-    reference_ms: Array | None
-    stream: Streamed | None
-
-
-def _record(
-    plan: Plan,
-    facts: NoiseFacts,
-    measured: _Measured,
-    predicted: Predicted,
-    link: LinkProfile,
-    accuracy: Any,
-    *,
-    server: str | None,
-    emulated: bool,
-    draw: Literal["fresh", "keyed"],
-    difference: float | None,
-    engines: tuple[str, str],
-    retries: int,
-) -> RunRecord:
-    message = MessageCost.between(plan.edge, plan.cloud)
-    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=message)
-    parts, exchange = measured.parts, measured.exchange
-    total = parts.total.p50
-    reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
-    limit_ms = None
-    if emulated and parts.cloud is not None:
-        wire_ms = 8e-3 * (exchange.bytes_up / link.uplink_mbps + exchange.bytes_down / link.downlink_mbps)
-        limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
-    return RunRecord(
-        model=plan.model.name,
-        cut=plan.cut.name,
-        link=link.label if server is None and emulated else "as it is",
-        emulated=emulated,
-        server=server or "local process",
-        samples=measured.samples,
-        accuracy=accuracy,
-        latency_ms=parts,
-        predicted_ms=PredictedParts(
-            predicted.edge_ms,
-            predicted.noise_ms,
-            predicted.uplink_ms,
-            predicted.cloud_ms,
-            predicted.downlink_ms,
-            predicted.total_ms,
-            message.up_ms + message.down_ms,
-        ),
-        prediction_error=predicted.total_ms / total - 1,
-        limit_ms=limit_ms,
-        bytes_up=exchange.bytes_up,
-        bytes_down=exchange.bytes_down,
-        upload_bytes=plan.predicted.upload_bytes,
-        input_bytes=plan.references.cloud_only.upload_bytes,
-        cloud_only_ms=reference_ms,
-        cloud_only_provenance="modelled" if measured.reference_ms is None else "measured",
-        speedup_vs_cloud_only=None if measured.reference_ms is None else reference_ms / total,
-        equal_to_whole=None if difference is None else True,
-        largest_difference=difference,
-        engine=engines[0],
-        cloud_engine=engines[1] or None,
-        wire=plan.settings.wire,
-        noise=facts.kind,
-        draw=draw,
-        errors=0,
-        retries=retries,
-        stream=measured.stream,
-    )
+def _referred(reference: "CloudOnly", edge: EdgeHalf | StandbyEdge) -> list[float]:
+    """How long cloud-only took, milliseconds; nothing where the edge stands by and the cloud does not answer."""
+    if isinstance(edge, StandbyEdge) and not edge.answered:
+        return []
+    try:
+        exchange = reference.infer()
+    except PeerError:
+        if isinstance(edge, StandbyEdge):
+            return []
+        raise
+    return [(exchange.end_ns - exchange.start_ns) / 1e6]

@@ -14,10 +14,10 @@ from noise.cut_network import CutNetwork
 from noise.network_inputs import NetworkInput
 from planner.plan import Plan
 from profiles import halves
-from profiles.engine import EagerEngine, OnnxEngine, batches, run_in_batches
+from profiles.engine import EagerEngine, Engine, OnnxEngine, batches, run_in_batches
 from profiles.graph import Node
 from runtime.client import CloudClient, Exchange
-from runtime.serving import cloud_side, encoded_dtype, planned_edge
+from runtime.serving import cloud_side, encoded_dtype, planned_edge, whole_engine
 from runtime.sides import EdgeSide
 
 Array = NDArray[Any]
@@ -37,6 +37,10 @@ class WholeNetwork:
     def of(cls, plan: Plan) -> Self:
         """Raises what `planned_edge` does."""
         return cls(plan, *planned_edge(plan))
+
+    def engine(self) -> Engine:
+        """All of it, in the engine of the plan's edge."""
+        return whole_engine(self.plan, self.cut)
 
     def held_against(self, inputs: Sequence[Array]) -> tuple[float, Array]:
         """Largest difference between the halves, each in its engine, and the user's own module, relative to the

@@ -95,6 +95,12 @@ def residual() -> Any:
     return _made(Residual), torch.rand(1, 6)
 
 
+def retrained() -> Any:
+    """`residual` with other weights."""
+    torch.manual_seed(1)
+    return Residual().eval(), torch.rand(1, 6)
+
+
 def dense() -> Any:
     return _made(Dense), torch.rand(1, 6)
 

@@ -1,14 +1,15 @@
-"""Everything that goes up the wire, seen from between edge and cloud."""
+"""Everything that passes the wire, seen from between edge and cloud."""
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from runtime import protocol
 
 
 class Tap:
-    """A listener between edge and cloud that keeps every byte of the way up, and can drop connections."""
+    """A listener between edge and cloud that keeps every byte, of each connection apart, and can drop connections."""
 
     def __init__(self, url: str) -> None:
         host, port = url.removeprefix("http://").split(":")
@@ -16,6 +17,7 @@ class Tap:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.up: list[bytearray] = []
+        self.down: list[bytearray] = []
         self.drop_next = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -26,13 +28,18 @@ class Tap:
             except OSError:
                 return
             self.up.append(bytearray())
+            self.down.append(bytearray())
             if self.drop_next:
                 self.drop_next -= 1
                 threading.Thread(target=self._drop, args=(near, self.up[-1]), daemon=True).start()
                 continue
-            far = socket.create_connection(self._target)
+            try:
+                far = socket.create_connection(self._target)
+            except OSError:  # nobody there now; there may be for the next
+                near.close()
+                continue
             threading.Thread(target=self._copy, args=(near, far, self.up[-1]), daemon=True).start()
-            threading.Thread(target=self._copy, args=(far, near, None), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, self.down[-1]), daemon=True).start()
 
     @staticmethod
     def _drop(near: socket.socket, kept: bytearray) -> None:
@@ -46,15 +53,16 @@ class Tap:
         near.close()
 
     @staticmethod
-    def _copy(source: socket.socket, target: socket.socket, kept: bytearray | None) -> None:
+    def _copy(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
         try:
             while data := source.recv(65536):
-                if kept is not None:
-                    kept.extend(data)
+                kept.extend(data)
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        except OSError:  # one end was reset, and so is the other; to close would not wake who waits for it
+            for one in (source, target):
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listener.close()

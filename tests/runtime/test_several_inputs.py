@@ -122,7 +122,7 @@ def test_own_inputs_by_name_from_file_to_file(encoder: Plan, noise: Learned, tmp
     np.savez(tmp_path / "x.npz", attention_mask=split.inputs[1], input_ids=split.inputs[0])
     with serving(*served_models(encoder, with_reference=False).values()) as url:
         given = (encoder, noise.noise, noise.facts, tmp_path / "x.npz", tmp_path / "y.npy")
-        assert own.run(*given, server=url, link=None) == 200
+        assert own.run(*given, server=url, link=None).inputs == 200
     answers = np.load(tmp_path / "y.npy")
     assert answers.shape == (200, several.CLASSES)
     # Far better than chance; with the inputs swapped it would not be.

@@ -1,0 +1,103 @@
+"""What was measured in a run → its record. No torch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noise.collection import NoiseFacts
+from planner.cost import on_link
+from planner.message_cost import MessageCost
+from planner.plan import Plan, Predicted
+from profiles.link import LinkProfile
+from runtime.edge import Inference
+from runtime.fallback import LocalAnswer, StandbyEdge
+from runtime.parts import quantiles
+from runtime.record import MeasuredParts, PredictedParts, RunRecord, Streamed
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """singles: the timed inferences that the cloud answered; local: those that the edge alone did. reference_ms:
+    cloud-only ones."""
+
+    singles: Sequence[Inference]
+    local: Sequence[LocalAnswer]
+    parts: MeasuredParts
+    reference_ms: Array | None
+    stream: Streamed | None
+
+
+def recorded(
+    plan: Plan,
+    facts: NoiseFacts,
+    measured: Measured,
+    predicted: Predicted,
+    link: LinkProfile,
+    accuracy: Any,
+    *,
+    server: str | None,
+    emulated: bool,
+    draw: Literal["fresh", "keyed"],
+    difference: float | None,
+    engines: tuple[str, str],
+    retries: int,
+    standby: StandbyEdge | None,
+) -> RunRecord:
+    message = MessageCost.between(plan.edge, plan.cloud)
+    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=message)
+    parts = measured.parts
+    total = parts.total.p50
+    reference_ms = cloud_only.total_ms if measured.reference_ms is None else float(np.median(measured.reference_ms))
+    bytes_up, bytes_down = 0, 0
+    if measured.singles:
+        exchange = measured.singles[-1].exchange
+        bytes_up, bytes_down = exchange.bytes_up, exchange.bytes_down
+    limit_ms = None
+    if emulated and parts.cloud is not None:
+        wire_ms = 8e-3 * (bytes_up / link.uplink_mbps + bytes_down / link.downlink_mbps)
+        limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
+    return RunRecord(
+        model=plan.model.name,
+        cut=plan.cut.name,
+        link=link.label if server is None and emulated else "as it is",
+        emulated=emulated,
+        server=server or "local process",
+        samples=len(measured.singles) + len(measured.local),
+        accuracy=accuracy,
+        latency_ms=parts,
+        predicted_ms=PredictedParts(
+            predicted.edge_ms,
+            predicted.noise_ms,
+            predicted.uplink_ms,
+            predicted.cloud_ms,
+            predicted.downlink_ms,
+            predicted.total_ms,
+            message.up_ms + message.down_ms,
+        ),
+        prediction_error=predicted.total_ms / total - 1,
+        limit_ms=limit_ms,
+        bytes_up=bytes_up,
+        bytes_down=bytes_down,
+        upload_bytes=plan.predicted.upload_bytes,
+        input_bytes=plan.references.cloud_only.upload_bytes,
+        cloud_only_ms=reference_ms,
+        cloud_only_provenance="modelled" if measured.reference_ms is None else "measured",
+        speedup_vs_cloud_only=None if measured.reference_ms is None else reference_ms / total,
+        equal_to_whole=None if difference is None else True,
+        largest_difference=difference,
+        engine=engines[0],
+        cloud_engine=engines[1] or None,
+        wire=plan.settings.wire,
+        noise=facts.kind,
+        draw=draw,
+        errors=standby.errors if standby else 0,
+        retries=retries,
+        stream=measured.stream,
+        fallbacks=standby.fallbacks if standby else 0,
+        fallback_ms=quantiles([one.total_ms for one in measured.local]) if measured.local else None,
+    )
