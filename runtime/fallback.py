@@ -119,7 +119,7 @@ class StandbyEdge:
 
     def _failed(self, error: PeerError) -> None:
         if not self._breaker.doubtful:
-            self._tell(f"{error}; answering on the edge meanwhile")
+            self._tell(f"{error} (answering on the edge meanwhile)")
         self._breaker.failed()
 
     def _answered(self) -> None:

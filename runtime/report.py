@@ -21,8 +21,13 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     if run.fallbacks:
         timed = f"; single ones took {ms(run.fallback_ms.p50)} ms (median)" if run.fallback_ms else ""
         terminal.say(
-            f"{run.fallbacks} calls were answered on the edge alone{timed}; failed exchanges: {run.errors}; the "
-            "table's parts are of what the cloud answered, its accuracy of all"
+            f"{run.fallbacks} calls were answered on the edge alone{timed}; failed exchanges: {run.errors}; "
+            + (
+                "times are of what the cloud answered"
+                if run.bytes_up
+                else "the cloud answered none, times are the edge's"
+            )
+            + ", accuracy is of all"
         )
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")

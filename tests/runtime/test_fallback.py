@@ -93,7 +93,7 @@ def test_it_goes_back_to_the_cloud_when_that_answers() -> None:
         for _ in range(3):
             assert isinstance(edge.infer([INPUT]), Inference)
         assert (edge.fallbacks, edge.errors) == (1, 0)
-    assert told == ["was not there; answering on the edge meanwhile", f"{url} answers again"]
+    assert told == ["was not there (answering on the edge meanwhile)", f"{url} answers again"]
 
 
 def test_a_reply_that_the_plan_does_not_expect_is_a_failed_exchange() -> None:
