@@ -64,7 +64,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     """One run.
 
     accuracy: percent of the test set, over the wire, noise for every input.
-    prediction_error: of the predicted total, relative to the measured one; None in files that are older.
+    prediction_error: of the predicted total, relative to the measured one; None in files that are older, and
+    where the cloud answered none.
     limit_ms: edge + all bytes / rate + round trip + cloud compute, measured: what no runtime can be faster than.
     bytes_up, bytes_down: all bytes on the wire for one inference, headers included. upload_bytes: of the tensors.
     cloud_only_ms: measured on the same link, or modelled for the plan's where the server is another's, to whom the

@@ -79,7 +79,7 @@ def recorded(
             predicted.total_ms,
             message.up_ms + message.down_ms,
         ),
-        prediction_error=predicted.total_ms / total - 1,
+        prediction_error=predicted.total_ms / total - 1 if measured.singles else None,
         limit_ms=limit_ms,
         bytes_up=bytes_up,
         bytes_down=bytes_down,

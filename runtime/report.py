@@ -15,7 +15,8 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     title = f"{run.model} cut after {run.cut}: {run.accuracy.n} test inputs, {noise}, wire {run.wire}"
     terminal.table(("", "predicted", "measured", "p95"), [*_accuracy(run), *_bytes(run), *_latency(run)], title=title)
     terminal.say(f"measured: median and 95th percentile of {run.samples} single inferences; {_equality(run)}")
-    terminal.say(_prediction(run))
+    if run.bytes_up:
+        terminal.say(_prediction(run))
     if run.stream is not None:
         terminal.say(_stream(run.stream))
     if run.fallbacks:

@@ -29,7 +29,7 @@ from noise.learned import Learned
 from noise.learning import Options, learn
 from planner.plan import Plan
 from planner.planning import cut
-from profiles import artifact
+from profiles import artifact, codec
 from profiles.errors import PeerError
 from profiles.link import LinkProfile, presets
 from profiles.profiling import profile
@@ -158,7 +158,9 @@ class Watch:
         self.tap = Tap(f"http://127.0.0.1:{self.link.port}")
         self.client = CloudClient(self.tap.url, self.made.plan.model.name, timeout_s=0.5)
         self.network, side = planned_edge(self.made.plan)
-        self.half = side.half(self.made.learned.noise, self.client, key=self.key, timing=True)
+        learned = self.made.learned
+        levels = learned.facts.quantisation
+        self.half = side.half(learned.noise, self.client, quantisation=levels, key=self.key, timing=True)
         self.edge = StandbyEdge(
             self.half,
             self.client,
@@ -238,14 +240,18 @@ def is_clean(window: np.ndarray) -> bool:
     return bool(np.count_nonzero(window) == window.size)
 
 
-def codes(clean: np.ndarray) -> Iterator[bytes]:
-    """Eight bytes of a clean tensor at a time: runs of float32, float16 and int8 (its own range in 256 steps), and
-    its float64."""
+def codes(clean: np.ndarray, levels: codec.Quantisation | None) -> Iterator[bytes]:
+    """Eight bytes of a clean tensor at a time: runs of float32, float16 and int8 (its own range in 256 steps, and the
+    wire's levels), and its float64."""
     for row in clean:
         flat = row.reshape(-1)
         scale = max(float(np.ptp(flat)) / 255, 1e-9)
         steps = np.rint((flat - flat.min()) / scale - 128).astype(np.int8)
-        for values, size in ((flat, 2), (flat.astype(np.float16), 4), (flat.astype(np.float64), 1), (steps, 8)):
+        forms = [(flat, 2), (flat.astype(np.float16), 4), (flat.astype(np.float64), 1), (steps, 8)]
+        if levels is not None:
+            forms.append((codec.to_wire(flat, name="x", wire="int8", quantisation=levels)[0], 8))
+        for values, most in forms:
+            size = min(most, len(flat))
             for start in range(len(flat) - size + 1):
                 if is_clean(flat[start : start + size]):
                     yield values[start : start + size].tobytes()
@@ -255,10 +261,11 @@ def codes(clean: np.ndarray) -> Iterator[bytes]:
     ("wire", "key"),
     [
         ("float32", None),
+        pytest.param("int8", None, marks=pytest.mark.long),
         pytest.param("float16", DrawKey(bytes(32), "file"), marks=pytest.mark.long),
         pytest.param("float32", DrawKey(bytes(32), "file"), marks=pytest.mark.long),
     ],
-    ids=["fresh", "float16-keyed", "keyed"],
+    ids=["fresh", "int8", "float16-keyed", "keyed"],
 )
 def test_through_every_fault_nothing_crosses_without_its_noise_nor_with_two(
     wire: str, key: DrawKey | None, made: Prepared, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -271,8 +278,9 @@ def test_through_every_fault_nothing_crosses_without_its_noise_nor_with_two(
         logs = watch.log.read_text() + "\n".join(watch.told) + "".join(capfd.readouterr())
     assert watch.told
     for sent in watch.sent:
-        for tensor in sent.clean:
-            assert not [one for one in codes(tensor) if one in captured]
+        for name, tensor in zip(watch.network.halves.crossing, sent.clean, strict=False):
+            levels = (made.learned.facts.quantisation or {}).get(name)
+            assert not [one for one in codes(tensor, levels) if one in captured]
             text = [f"{value:.{digits}g}" for value in tensor.reshape(-1) if value for digits in (6, 9)]
             assert not [one for one in text if one in logs or one.encode() in captured]
     # What is sent again is what was sent, whole or its beginning; an input that was answered here stays here.
@@ -291,8 +299,14 @@ def test_through_every_fault_nothing_crosses_without_its_noise_nor_with_two(
         if message := sent.message():
             assert message.parameters[HALF] == identity_of(made.plan)
             clean = dict(zip(watch.network.halves.crossing, sent.clean, strict=False))
-            drawn.append(np.concatenate([message.tensors[name] - clean[name] for name in clean], axis=1)[0])
+            noisy = {
+                name: codec.from_wire(one, name=name, dtype="float32", parameters=message.parameters)
+                for name, one in message.tensors.items()
+            }
+            drawn.append(np.concatenate([noisy[name] - clean[name] for name in clean], axis=1)[0])
     gap = max(float(np.max(one)) for one in grid.gaps(made.learned.noise)) + 1e-2 * (wire == "float16")
+    if wire == "int8":
+        gap += max(one.scale for one in made.learned.facts.quantisation.values())
     assert max((np.abs(one - other) <= gap).mean() for one, other in combinations(drawn, 2)) < 0.5
 
 
