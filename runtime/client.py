@@ -166,7 +166,7 @@ class CloudClient:
         """A request under an id of its own. ours: as of `infer`. Raises PeerError where the server has to be asked
         what it is and does not answer by the deadline."""
         parameters = dict(parameters or {})
-        if self._asked(deadline or self._deadline()).name == OURS:
+        if (ours or "binary" not in self.__dict__) and self._asked(deadline or self._deadline()).name == OURS:
             parameters |= ours or {}
         return InferRequest(tensors, id=f"{self._prefix}-{next(self._ids)}", parameters=parameters)
 
