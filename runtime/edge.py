@@ -125,7 +125,7 @@ class EdgeHalf:
         Raises PeerError where the reply is not what the plan expects.
         """
         prepared = self.prepare(inputs)
-        exchange = self._client.send(prepared.message, awaiting=lambda: self.draw_ahead(prepared.rows))
+        exchange = self._client.send(prepared.message, awaiting=lambda: self._sampler.ahead(prepared.rows))
         return self.finish(prepared, exchange)
 
     def prepare(self, inputs: Sequence[Array]) -> Prepared:
@@ -139,10 +139,6 @@ class EdgeHalf:
         request = self._client.request(sent, parameters=parameters)
         message = self._client.encoded(request)
         return Prepared(message, request.id, rows, tensors, start_ns, computed_ns, time.monotonic_ns())
-
-    def draw_ahead(self, rows: int) -> None:
-        """Draw the next inference's noise in the background, should it have as many rows."""
-        self._sampler.ahead(rows)
 
     def finish(self, prepared: Prepared, exchange: Exchange) -> Inference:
         """The outputs, once the answer is there; from any thread. Raises PeerError as `infer`."""
