@@ -4,8 +4,9 @@
 
 Each network is profiled here on one thread, as both devices, cut as named and run as `plan run --stream` runs it:
 edge half and noise in this process, a server process, an emulated link as a third. What each part takes comes from
-single inferences before, medians: the edge's own work and its noise, all bytes on the wire over the link's rate, the cloud.
-Noise is a stand-in of the real size (`prediction_error.stand_in`). The mark is a rate of 0.9 x the slowest part's.
+single inferences before, medians: the edge's own work and its noise, all bytes on the wire over the link's rate, the
+cloud. Noise is a stand-in of the real size (`prediction_error.stand_in`). The mark is a rate of 0.9 x the slowest
+part's.
 
 Three processes, of which the link's waits awake, want three cores to themselves: with fewer they stand in each
 other's way, and the processor is the slowest part, which no single inference shows.

@@ -136,7 +136,9 @@ class EdgeHalf:
         """
         prepared = self.prepare(inputs)
         exchange = self._client.send(
-            prepared.message, request_id=prepared.request_id, awaiting=lambda: self.draw_ahead(prepared.rows)
+            prepared.message,
+            request_id=prepared.request_id,
+            awaiting=lambda: self._sampler.ahead(prepared.rows),
         )
         return self.finish(prepared, exchange)
 
@@ -151,10 +153,6 @@ class EdgeHalf:
         request = self._client.request(sent, parameters=parameters, ours=self._ours)
         message = self._client.encoded(request)
         return Prepared(message, request.id, rows, tensors, start_ns, computed_ns, time.monotonic_ns())
-
-    def draw_ahead(self, rows: int) -> None:
-        """Draw the next inference's noise in the background, should it have as many rows."""
-        self._sampler.ahead(rows)
 
     def finish(self, prepared: Prepared, exchange: Exchange) -> Inference:
         """The outputs, once the answer is there; from any thread. Raises PeerError as `infer`."""

@@ -12,6 +12,8 @@ from profiles.link import LinkProfile
 from runtime.client import Exchange
 from runtime.record import MeasuredParts, Part
 
+#: Times vary: so much more than the medians ask for.
+MARGIN = 1.25
 #: No more connections than this; a server lets one client have so many.
 MOST_IN_FLIGHT = 64
 
@@ -80,4 +82,4 @@ class Pace:
         step_ms = max(self.uplink, self.cloud, self.downlink)
         if not step_ms:
             return MOST_IN_FLIGHT
-        return min(MOST_IN_FLIGHT, math.ceil(self.away_ms / step_ms) + 1)
+        return min(MOST_IN_FLIGHT, math.ceil(MARGIN * self.away_ms / step_ms) + 1)

@@ -1,7 +1,7 @@
 """Noise off the critical path: a thread of its own draws it (Shredder, Section 4: "in parallel"). No torch here.
 
 Fresh noise does not depend on the input, so the next inference's is drawn while the reply to this one is awaited.
-Keyed noise is drawn while the edge half computes. Each draw is handed out once.
+Keyed noise is drawn while the edge half computes, and so is what was not drawn ahead. Each draw is handed out once.
 """
 
 import os
@@ -21,8 +21,8 @@ from noise.mechanism import Mechanism
 from noise.randomness import Randomness, SystemRandom
 
 Array = NDArray[Any]
-#: Keyed draws of fewer numbers are made at once: NumPy holds the interpreter's lock over short arrays, so a thread
-#: would stop the edge half for as long, and for its own waking besides.
+#: Draws of fewer numbers that were not made ahead are made at once: NumPy holds the interpreter's lock over short
+#: arrays, so a thread would stop the edge half for as long, and for its own waking besides.
 SMALL_ELEMENTS = 2048
 
 
@@ -77,23 +77,30 @@ class Sampler:
         if os.getpid() != self._process:
             raise RuntimeError("the sampler is another process's; make the edge half after the fork")
         if self._key is not None:
-            draw = partial(keyed_draw, self._noise, self._key, list(inputs))
-            if len(inputs[0]) * self._noise.elements <= SMALL_ELEMENTS:
-                drawing = Drawing(draw)
-                drawing.run()
-                return drawing
-            return self._begin(draw)
+            return self._soon(partial(keyed_draw, self._noise, self._key, list(inputs)), len(inputs[0]))
         rows = len(inputs[0])
         try:
             drawn_for, drawing = self._ahead.pop()
         except IndexError:
             drawn_for = -1
-        return drawing if drawn_for == rows else self._begin(partial(self._noise.draw, rows, self._random))
+        if drawn_for == rows:
+            return drawing
+        return self._soon(partial(self._noise.draw, rows, self._random), rows)
 
     def ahead(self, rows: int) -> None:
         """Draw for the next inference, should it have as many rows."""
         if self._key is None:
             self._ahead.append((rows, self._begin(partial(self._noise.draw, rows, self._random))))
+
+    def _soon(self, draw: Callable[[], list[Array]], rows: int) -> Drawing:
+        """In the background, or at once where that takes less."""
+        if rows * self._noise.elements > SMALL_ELEMENTS:
+            return self._begin(draw)
+        if not self._end.alive:
+            raise RuntimeError("the sampler is closed")
+        drawing = Drawing(draw)
+        drawing.run()
+        return drawing
 
     def _begin(self, draw: Callable[[], list[Array]]) -> Drawing:
         if not self._end.alive:
