@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 #: Largest difference between halves and whole, relative to the largest value, in one engine and across engines.
 SAME_ENGINE_TOLERANCE, CROSS_ENGINE_TOLERANCE = 1e-5, 1e-4
+#: How many steps of float16, coarser than that tolerance, engines may differ by.
+HALF_PRECISION_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,12 @@ def require_equal(
             f"{tolerance:.0e}; is the model in eval mode and free of randomness?"
         )
     return worst
+
+
+def tolerance_across_engines(outputs: Sequence[Array]) -> float:
+    """`CROSS_ENGINE_TOLERANCE`, or some steps of the coarsest float among the outputs where those are larger."""
+    coarsest = max((float(np.finfo(one.dtype).eps) for one in outputs if one.dtype.kind == "f"), default=0.0)
+    return max(CROSS_ENGINE_TOLERANCE, HALF_PRECISION_STEPS * coarsest)
 
 
 def _difference(one: Array, other: Array) -> float:

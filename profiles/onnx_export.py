@@ -11,21 +11,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
 from profiles.engine import OnnxEngine, TorchEngine
 from profiles.errors import EqualityError, ModelError, PlanError
-from profiles.halves import CROSS_ENGINE_TOLERANCE, require_equal
+from profiles.halves import require_equal, tolerance_across_engines
 from profiles.obstacles import quiet
 
 #: What ONNX Runtime 1.10 reads, the last for Python 3.6.
 OPSET, IR_VERSION = 15, 8
 #: Protobuf's limit, less what a graph may take beside its weights.
 MOST_WEIGHT_BYTES = 2**31 - 2**24
-#: How many steps of float16, coarser than that tolerance, engines may differ by.
-HALF_PRECISION_STEPS = 8
 INSTEAD = "run it with --engine torch"
 
 _aten = torch.ops.aten
@@ -46,7 +43,7 @@ def to_onnx(
 
     example: its inputs. any_rows: the first dimension of every tensor is the batch and left open; else the example's
     shapes are the only ones. inputs, outputs: the tensors' names in the file, in order. check: run the file once
-    beside the module, to `CROSS_ENGINE_TOLERANCE`.
+    beside the module, to `tolerance_across_engines`.
 
     Raises ModelError where an operator has no form in opset 15, the file would pass protobuf's 2 GB, or it computes
     something else.
@@ -195,8 +192,7 @@ def _require_equal(data: bytes, module: fx.GraphModule, given: Sequence[torch.Te
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
         first = str(error).strip().splitlines()[0][:160]
         raise ModelError(f"ONNX Runtime does not run what was exported ({first}); {INSTEAD}") from error
-    coarsest = max((float(np.finfo(one.dtype).eps) for one in expected if one.dtype.kind == "f"), default=0.0)
-    tolerance = max(CROSS_ENGINE_TOLERANCE, HALF_PRECISION_STEPS * coarsest)
+    tolerance = tolerance_across_engines(expected)
     try:
         require_equal(expected, answers, tolerance=tolerance)
     except EqualityError as error:
