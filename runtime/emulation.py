@@ -12,6 +12,7 @@ Orders on standard input, one JSON object a line, change the link while it runs,
 import heapq
 import selectors
 import socket
+import struct
 import sys
 import threading
 import time
@@ -29,6 +30,11 @@ from profiles.link import LinkProfile
 CHUNK_BYTES = 16_384
 #: A sleeping thread wakes up to half a millisecond late; the last stretch is waited for awake.
 AWAKE_NS = 600_000
+#: Linux: stamp what is received. A timespec of two longs comes beside the data.
+SO_TIMESTAMPNS, TIMESPEC = 35, struct.Struct("@ll")
+STAMP_BYTES = 64
+#: A stamp older than this is no measure of waking; the sender's pace would be forgotten.
+MOST_LATE_NS = 50_000_000
 #: Bytes under way on one connection before its sender is held back.
 MOST_QUEUED_BYTES = 64 * 2**20
 
@@ -148,6 +154,8 @@ class EmulatedLink:
         for end in (edge, cloud):
             end.socket.setblocking(False)
             end.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sys.platform == "linux":
+                end.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             self._ends.add(end)
             self._selector.register(end.socket, selectors.EVENT_READ, end)
 
@@ -160,12 +168,12 @@ class EmulatedLink:
     def _read(self, end: "_End") -> None:
         """Stamp what comes from one end with its arrival at the other."""
         try:
-            data = end.socket.recv(CHUNK_BYTES)
+            data, sent_ns = _received(end.socket)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        arrival_ns = end.way.arrival_ns(len(data), time.monotonic_ns())
+            data, sent_ns = b"", time.monotonic_ns()
+        arrival_ns = end.way.arrival_ns(len(data), sent_ns)
         end.ended = not data
         end.under_way_bytes += len(data)
         heapq.heappush(self._under_way, (arrival_ns, next(self._turn), end, data))
@@ -250,6 +258,23 @@ class _End:
     shut: bool = False
     asked: int = selectors.EVENT_READ
     other: "_End" = field(init=False)
+
+
+def _received(source: socket.socket) -> tuple[bytes, int]:
+    """What has come, and when: on Linux by the kernel's own stamp, so that what this process needs to wake is no part
+    of the link. Monotonic clock, ns."""
+    if sys.platform != "linux":
+        return source.recv(CHUNK_BYTES), time.monotonic_ns()
+    data, more, _, _ = source.recvmsg(CHUNK_BYTES, STAMP_BYTES)
+    now_ns = time.monotonic_ns()
+    for level, kind, stamp in more:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(stamp) == TIMESPEC.size:
+            seconds, nanoseconds = TIMESPEC.unpack(stamp)
+            late_ns = time.time_ns() - (seconds * 10**9 + nanoseconds)
+            # The stamp is of the wall clock, which may be set at any time.
+            if 0 <= late_ns < MOST_LATE_NS:
+                return data, now_ns - late_ns
+    return data, now_ns
 
 
 def main() -> None:
