@@ -111,6 +111,7 @@ def test_only_some_files_print() -> None:
         "noise.mechanism",
         "noise.network_inputs",
         "noise.packing",
+        "noise.prepared",
         "noise.randomness",
         "noise.tensors",
         "runtime.client",
