@@ -58,7 +58,7 @@ def run(
         from runtime.serving import planned_edge  # needs torch and the model
 
         _, side = planned_edge(plan)
-    inputs = _load(source, side.inputs)
+    inputs = load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         client = stack.enter_context(connect(url, plan, side, security))
@@ -79,7 +79,7 @@ def run(
     return len(inputs[0])
 
 
-def _load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:
+def load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:
     """An array for each input, in the graph's order."""
     found = _arrays(path)
     columns = in_order(takes, found, origin=str(path))
