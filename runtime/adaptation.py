@@ -37,8 +37,8 @@ PATIENCE, FAR_BETTER = 3, 0.25
 PING_SHARE = 0.02
 #: After a step so many pings are wanted, since one may have been late.
 STEP_PINGS = 2
-#: Of a run's time, for all pings, but for the first few.
-MOST_PING_SHARE, FIRST_PINGS = 0.05, 3
+#: Of a run's time, for all pings, but for one after a step.
+MOST_PING_SHARE = 0.05
 #: Of a health answer on the way down: its head. What goes up is counted.
 PING_DOWN_BYTES = 100
 #: Inferences of a cut that its compute time is of.
@@ -178,7 +178,7 @@ class AdaptiveEdge:
         (one, surprised), self._unsettled = self._unsettled, None
         next_ms = self._pings_ms + self.estimate.link.rtt_ms
         wanted = surprised or self.estimate.pings < STEP_PINGS
-        affordable = self._pings < FIRST_PINGS or self._pings_ms < MOST_PING_SHARE * self._ran_ms
+        affordable = not self.estimate.pings or self._pings_ms < MOST_PING_SHARE * self._ran_ms
         if (wanted and affordable) or next_ms < PING_SHARE * self._ran_ms:
             with contextlib.suppress(PeerError):  # the answer is there; what fails for good fails at the next one
                 self._ping(one.client)

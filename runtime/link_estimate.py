@@ -52,7 +52,8 @@ class LinkEstimate:
         self._slope = 1 / prior.uplink_mbps
         self._exchanges: deque[Point] = deque(maxlen=EXCHANGES)
         self._pings: deque[Point] = deque([(self._trip_ms, 0.0)], maxlen=PINGS)
-        self._real_pings = 0
+        self._known_pings = 0
+        self._pinged_since = False
         self._suspects: list[Point] = []
         self._distances: deque[float] = deque(maxlen=DISTANCES)
         self.steps = 0
@@ -64,8 +65,8 @@ class LinkEstimate:
 
     @property
     def pings(self) -> int:
-        """Pings that tell of the link as it is now."""
-        return self._real_pings
+        """Pings that tell of the link as it is now; where there is none, one is needed."""
+        return self._known_pings
 
     @property
     def link(self) -> LinkProfile:
@@ -99,6 +100,7 @@ class LinkEstimate:
             return False
         if self._suspects and (self._off(self._suspects[-1]) > 0) != (off > 0):
             self._suspects.clear()
+        self._pinged_since = self._pinged_since and bool(self._suspects)
         self._suspects.append((link_ms, load))
         if len(self._suspects) > 1:
             self._step()
@@ -106,22 +108,18 @@ class LinkEstimate:
 
     def pinged(self, ping_ms: float, *, bytes_up: int, bytes_down: int) -> None:
         """One ping."""
-        load = self._load(bytes_up, bytes_down)
-        off_ms = abs(self._off((ping_ms, load)))
-        if self._suspects and off_ms > max(SURPRISE * (ping_ms - self._off((ping_ms, load))), PING_SLACK_MS):
+        ping = (ping_ms, self._load(bytes_up, bytes_down))
+        off_ms = self._off(ping)
+        step = bool(self._suspects) and abs(off_ms) > max(SURPRISE * (ping_ms - off_ms), PING_SLACK_MS)
+        if step or not self._known_pings:
             self._pings.clear()
-            self._real_pings = 0
-            self._add_ping((ping_ms, load))
-            self._step()
-            return
-        if not self._real_pings:
-            self._pings.clear()
-        self._add_ping((ping_ms, load))
-        self._solve()
-
-    def _add_ping(self, ping: Point) -> None:
         self._pings.append(ping)
-        self._real_pings = len(self._pings)
+        self._known_pings = len(self._pings)
+        self._pinged_since = True
+        if step:
+            self._step()
+        else:
+            self._solve()
 
     def _load(self, bytes_up: int, bytes_down: int) -> float:
         """Milliseconds at 1 Mbps up and ρ Mbps down."""
@@ -133,7 +131,11 @@ class LinkEstimate:
         return took_ms - self._trip_ms - self._slope * load
 
     def _step(self) -> None:
-        """Another link: what surprised is all that is known of it."""
+        """Another link: what surprised is all that is known of it, and a ping since."""
+        if self._pinged_since:
+            while len(self._pings) > 1:
+                self._pings.popleft()
+        self._known_pings = int(self._pinged_since)
         self._exchanges.clear()
         self._exchanges.extend(self._suspects)
         self._suspects.clear()
@@ -142,6 +144,8 @@ class LinkEstimate:
 
     def _solve(self) -> None:
         ping_ms, ping_load = (median(one) for one in zip(*self._pings, strict=True))
+        if not self._known_pings and self._exchanges:  # of another link; no trip is longer than an exchange
+            ping_ms = min(ping_ms, *(took_ms for took_ms, _ in self._exchanges))
         beyond = [(took_ms - ping_ms, load - ping_load) for took_ms, load in self._exchanges if load > ping_load]
         if beyond:
             values, weights = [more_ms / load for more_ms, load in beyond], [load for _, load in beyond]

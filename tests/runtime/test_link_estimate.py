@@ -79,6 +79,20 @@ def test_a_step_is_followed_within_two_exchanges(
     assert edge.is_at(after)
 
 
+@pytest.mark.parametrize(("before", "after"), [(SLOW, WIFI), (WIFI, SLOW)])
+def test_a_step_that_no_ping_was_sent_for_asks_for_one(before: LinkProfile, after: LinkProfile) -> None:
+    edge = Edge()
+    for _ in range(5):
+        edge.exchange(before, SHALLOW)
+    edge.ping(before)
+    for _ in range(2):
+        edge.estimate.exchanged(took_ms(after, SHALLOW, ratio=edge.ratio), bytes_up=SHALLOW[0], bytes_down=SHALLOW[1])
+    assert edge.estimate.pings == 0
+    assert edge.estimate.link.rtt_ms <= took_ms(after, SHALLOW, ratio=edge.ratio)
+    edge.ping(after)
+    assert edge.is_at(after)
+
+
 def test_a_step_of_the_rate_alone_is_followed_and_the_round_trip_kept() -> None:
     edge = Edge()
     slower = LinkProfile(name="far", provenance="modelled", uplink_mbps=4, downlink_mbps=9, rtt_ms=5)
