@@ -1,5 +1,6 @@
 """plan learn; plan data is in data_commands, plan models in model_commands."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from profiles.terminal import Row, Terminal, size
 if TYPE_CHECKING:
     from noise.collection import BoundFacts
     from noise.learned import LearnResult
+    from noise.preparing import PreparedCut, Watch
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +42,9 @@ def learn(
     alpha: Annotated[float | None, typer.Option(min=0, help="α of laplace (default: of Table 2).")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
     curve: Annotated[bool, typer.Option("--curve", help="The whole trade-off as well (Figure 7).")] = False,
+    breakpoints: Annotated[
+        bool, typer.Option("--breakpoints", help="For every cut at the plan's breakpoints; --out is a folder.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(help="A CSV of every iteration, to be plotted (Figure 5).")] = None,
     json: Json = False,
 ) -> None:
@@ -50,16 +55,21 @@ def learn(
 
     Killed, the same command goes on where it was.
 
+    --breakpoints prepares all cuts that are best on some link of 0.5 to 200 Mbps, for `plan run --adapt`.
+
     Example: plan learn plan.json --data mnist --budget 1.5 --out noise.safetensors
+
+    Example: plan learn plan.json --data mnist --breakpoints --out prepared
 
     Example: plan learn plan.json --data elpv --private-labels module-type --out noise.safetensors
     """
     import msgspec
 
-    from noise import collection, learning
+    from noise import learning
     from noise.datasets import catalog
     from noise.datasets.private_labels import private_labels as named_labels
     from noise.learning_log import LearningLog
+    from noise.preparing import Wanted, learn_into, prepare
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
@@ -70,38 +80,59 @@ def learn(
         raise PlanError("plan learn: nowhere to put the noise; give --out FILE")
     if gamma is not None and private_labels is None:
         raise PlanError("--gamma weighs the hiding of a private label; name it with --private-labels")
+    if breakpoints and log is not None:
+        raise PlanError("--log is of one cut's learning; leave it out with --breakpoints")
     options = learning.options_for(
         noise, count=count, gamma=gamma, equation=equation, alpha=alpha, steps=steps, curve=curve
     )
-    artifact.require_writable(out, log, beside=[plan])
+    artifact.require_writable(None if breakpoints else out, log, beside=[plan])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     dataset = catalog.load_dataset(data)
-    # A device or a pipe has no place beside it.
-    keep = None if out.exists() and not out.is_file() else out.with_name(f".{out.name}.learning")
+    wanted = Wanted(
+        dataset,
+        kind=noise,
+        budget_points=budget,
+        confident=confident,
+        seed=seed,
+        private=None if private_labels is None else named_labels(dataset, private_labels)[0],
+        options=options,
+    )
+    if breakpoints:
+        found = [_told(terminal, one) for one in prepare(planned, wanted, out, watch=_watch(terminal))]
+        terminal.say(f"prepared: {out}; plan run {plan} --adapt {out}")
+        terminal.document(msgspec.json.encode(found))
+        return
     written = LearningLog(log)
     with terminal.progress(f"learning {noise} noise") as advance:
-        learned = learning.learn(
-            planned,
-            dataset,
-            kind=noise,
-            budget_points=budget,
-            confident=confident,
-            seed=seed,
-            private=None if private_labels is None else named_labels(dataset, private_labels)[0],
-            options=options,
-            keep=keep,
-            log=written,
-            progress=advance,
-        )
-    collection.write(out, learned.noise, learned.facts)
+        result = learn_into(out, planned, wanted, log=written, progress=advance)
     written.write()
-    if keep is not None:
-        keep.unlink(missing_ok=True)
-    result = learned.result()
     show(terminal, result)
     terminal.say(f"written: {out}" + (f", {log}" if log else ""))
     terminal.document(msgspec.json.encode(result))
+
+
+def _watch(terminal: Terminal) -> "Watch":
+    """A line of progress for every cut whose noise is learned."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def watching(cut: str) -> "Iterator[Callable[[int, int], None]]":
+        with terminal.progress(f"learning noise for {cut}") as advance:
+            yield advance
+
+    return watching
+
+
+def _told(terminal: Terminal, one: "PreparedCut") -> "PreparedCut":
+    if one.learned is not None:
+        terminal.say(f"{one.cut}: {one.folder}")
+        show(terminal, one.learned)
+    elif one.left_out is not None:
+        terminal.warn(f"{one.cut}: left out, {one.left_out}")
+    else:
+        terminal.say(f"{one.cut}: {one.folder}, there already")
+    return one
 
 
 def show(terminal: Terminal, result: "LearnResult") -> None:

@@ -68,8 +68,8 @@ class CutNetwork:
     wire: str = "float32"
 
     @classmethod
-    def of(cls, plan: Plan, *, device: str = "cpu") -> "CutNetwork":
-        """Load the plan's model and cut it. device: where the edge half runs.
+    def of(cls, plan: Plan, *, device: str = "cpu", network: TracedNetwork | None = None) -> "CutNetwork":
+        """Load the plan's model and cut it. device: where the edge half runs. network: loaded before.
 
         Raises NoiseError where it is not the model that was planned, or nothing crosses that can take noise.
         """
@@ -81,7 +81,8 @@ class CutNetwork:
             raise NoiseError(
                 "the plan does not say where its model is (model.source); profile it with `plan profile`"
             )
-        network = trace(load_model(plan.model.source), batch=plan.settings.batch)
+        if network is None:
+            network = trace(load_model(plan.model.source), batch=plan.settings.batch)
         if network.architecture != plan.model.architecture:
             raise NoiseError(f"{plan.model.source} is not the network that was planned; profile and cut it again")
         if plan.model.weights not in (None, network.model.weights):

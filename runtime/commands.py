@@ -3,12 +3,15 @@
 import contextlib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from profiles.commands import Json
 from profiles.terminal import Terminal
+
+if TYPE_CHECKING:
+    from runtime.record import RunRecord
 
 PORT = 8400
 
@@ -34,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    plan: Annotated[Path, typer.Argument(help="The plan whose cloud half is served, or its folder cloud/.")],
+    plan: Annotated[
+        Path, typer.Argument(help="The plan whose cloud half is served, its folder cloud/, or one of prepared cuts.")
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: as profiled).")] = None,
@@ -160,6 +165,10 @@ def run(
         int | None,
         typer.Option(min=1, max=256, help="With --stream: exchanges at one time (default: to keep the link busy)."),
     ] = None,
+    adapt: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Prepared cuts (plan learn --breakpoints), changed as the link changes."),
+    ] = None,
     timeline: Annotated[
         Path | None,
         typer.Option(help="Where the timed inferences go as trace events, for Perfetto or chrome://tracing."),
@@ -190,6 +199,8 @@ def run(
 
     Example: plan run plan.json --noise noise.safetensors --server http://server:8400 --input x.npy --output y.npy
 
+    Example: plan run plan.json --adapt prepared --data mnist
+
     Example: plan run plan.json --noise noise.safetensors --server https://server:8400 --ca cert.pem --token-file tok
     """
     import msgspec
@@ -200,8 +211,9 @@ def run(
     from profiles import artifact
     from profiles import link as links
     from profiles.errors import PlanError
-    from runtime import guard, own, report, trial
+    from runtime import guard, own, trial
     from runtime import timeline as timelines
+    from runtime.adaptive_run import AdaptiveRun
     from runtime.edge import Inference
     from runtime.opening import files_of, noise_for, to_run
     from runtime.timeline import Timed
@@ -216,6 +228,8 @@ def run(
         raise PlanError("plan run: --timeline is of timed inferences on a test set; leave it out with --input")
     if in_flight is not None and not stream:
         raise PlanError("plan run: --in-flight is for many inferences at once; give --stream too")
+    if adapt is not None and (stream or fallback is not None or timeline is not None):
+        raise PlanError("plan run: --adapt runs one inference at a time; leave --stream, --fallback, --timeline out")
     if stream and fallback is not None:
         raise PlanError("plan run: --fallback stands by for one inference at a time; leave it or --stream out")
     if not 0 < timeout <= 86_400:
@@ -227,9 +241,34 @@ def run(
         )
     elif ca or client_cert or client_key or token_file or insecure:
         raise PlanError("plan run: --ca, --client-cert, --client-key, --token-file and --insecure need --server")
+    if adapt is not None and (stream or timeline is not None):
+        raise PlanError("plan run: --stream and --timeline are of one cut; leave them out with --adapt")
     terminal = Terminal(json=json)
     if server is not None and security is not None and (warning := guard.client_warning(server, security)):
         terminal.warn(warning)
+    if adapt is not None:
+        wanted = AdaptiveRun(
+            plan,
+            adapt,
+            noise,
+            server=server,
+            security=security,
+            link=None if link is None else links.load(link),
+            emulate=not no_emulation,
+            keyed=draw is Draw.KEYED,
+            timeout_s=timeout,
+        )
+        if input is not None and output is not None:
+            artifact.require_writable(output, beside=[plan, noise, input])
+            count = wanted.own(input, output)
+            terminal.say(f"{count} inputs answered, written: {output}")
+            terminal.document(msgspec.json.encode({"inputs": count, "output": str(output)}))
+            return
+        artifact.require_writable(out, beside=[plan, noise])
+        with terminal.progress("running") as advance:
+            record = wanted.trial(data, samples=samples or 300, progress=advance)
+        _finish(terminal, record, out)
+        return
     planned, side = to_run(plan, server=server, whole=fallback is not None)
     noise = noise_for(plan, noise)
     artifact.require_writable(out, output, timeline, beside=[*files_of(plan), noise, input])
@@ -291,12 +330,20 @@ def run(
             progress=advance,
             tell=terminal.warn,
         )
-    if out is not None:
-        artifact.write(out, record)
     if timeline is not None:
         share = record.predicted_ms.uplink / (record.predicted_ms.uplink + record.predicted_ms.downlink)
         timelines.write(timeline, timed, one_clock=server is None, uplink_share=share)
+    _finish(terminal, record, out, timeline)
+
+
+def _finish(terminal: Terminal, record: "RunRecord", *written: Path | None) -> None:
+    """The record, to where the first of these names, shown and printed."""
+    from profiles import artifact
+    from runtime import report
+
+    if (out := written[0]) is not None:
+        artifact.write(out, record)
     report.show(terminal, record)
-    if out is not None or timeline is not None:
-        terminal.say(f"written: {', '.join(str(one) for one in (out, timeline) if one is not None)}")
+    if any(written):
+        terminal.say(f"written: {', '.join(map(str, filter(None, written)))}")
     terminal.document(artifact.encode(record))

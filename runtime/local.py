@@ -23,24 +23,17 @@ from runtime.emulation import Order
 
 
 @contextmanager
-def local_cloud(plan: Plan, link: LinkProfile | None) -> Iterator[str]:
-    """URL of a local cloud process for the plan, behind the link (None: plain loopback).
+def local_cloud(plan: Plan, link: LinkProfile | None, *, prepared: Path | None = None) -> Iterator[str]:
+    """URL of a local cloud process for the plan, behind the link (None: plain loopback). prepared: it serves all cuts
+    of that folder.
 
     Raises PeerError where a process does not come up.
     """
     with tempfile.TemporaryDirectory(prefix="plan-local-") as folder, contextlib.ExitStack() as stack:
         plan_file = Path(folder, "plan.json")
         artifact.write(plan_file, plan)
-        serve = [
-            "runtime.cli",
-            "serve",
-            str(plan_file),
-            "--port",
-            "0",
-            "--json",
-            "--with-reference",
-            "--until-eof",
-        ]
+        what = [str(plan_file), "--with-reference"] if prepared is None else [str(prepared)]
+        serve = ["runtime.cli", "serve", *what, "--port", "0", "--json", "--until-eof"]
         url = json.loads(stack.enter_context(_child(serve, "the local cloud")))["url"]
         if link is not None:
             url, _ = stack.enter_context(emulated_link(link, url))

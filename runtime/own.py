@@ -78,7 +78,7 @@ def run(
 
         cut, side = planned_edge(plan)
         whole = whole_engine(plan, cut) if fallback else None
-    inputs = _load(source, side.inputs)
+    inputs = load(source, side.inputs)
     with ExitStack() as stack:
         url = stack.enter_context(local_cloud(plan, link)) if server is None else server
         absent: list[PeerError] = []
@@ -108,7 +108,7 @@ def run(
     return Answered(len(inputs[0]))
 
 
-def _load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:
+def load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:
     """An array for each input, in the graph's order."""
     found = _arrays(path)
     columns = in_order(takes, found, origin=str(path))

@@ -60,6 +60,33 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: Quantiles
 
 
+class CutChange(msgspec.Struct, frozen=True, kw_only=True):
+    """From one cut to another, after so many inferences, and the link as it was taken to be then."""
+
+    inference: Count
+    from_cut: str
+    to_cut: str
+    uplink_mbps: NonNegative
+    rtt_ms: NonNegative
+
+
+class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
+    """A run between several cuts.
+
+    cuts: the share of the inferences that each one ran. uplink_mbps, downlink_mbps, rtt_ms: the last estimate of the
+    link, downlink in the planned link's proportion. pings: that were sent to tell rate and round trip apart, and what
+    they took together.
+    """
+
+    cuts: dict[str, NonNegative]
+    changes: tuple[CutChange, ...]
+    uplink_mbps: NonNegative
+    downlink_mbps: NonNegative
+    rtt_ms: NonNegative
+    pings: Count
+    pings_ms: NonNegative
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
     """One run.
 
@@ -78,6 +105,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     without --fallback the first error ends the run. fallback_ms: of the single ones, waiting for the cloud included.
     largest_difference: between halves and whole without noise, in one process, relative to the largest value.
     stream: where inferences were overlapped; accuracy is then of those.
+    adaptation: where the cut followed the link. `cut` and what is predicted are then the plan's, what is measured is
+    of all cuts that ran.
     """
 
     model: str
@@ -110,3 +139,4 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", t
     stream: Streamed | None = None
     fallbacks: Count = 0
     fallback_ms: Quantiles | None = None
+    adaptation: Adaptation | None = None

@@ -2,7 +2,7 @@
 
 from noise.accuracy import accuracy_rows
 from profiles.terminal import Row, Terminal, ms, size
-from runtime.record import Quantiles, RunRecord, Streamed
+from runtime.record import Adaptation, Quantiles, RunRecord, Streamed
 
 PARTS = ("edge", "noise", "uplink", "cloud", "downlink", "total")
 
@@ -30,9 +30,11 @@ def show(terminal: Terminal, run: RunRecord) -> None:
             )
             + ", accuracy is of all"
         )
+    if run.adaptation is not None:
+        _adaptation(terminal, run.adaptation)
     if run.draw == "keyed":
         terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
-    if run.speedup_vs_cloud_only is None:
+    if run.speedup_vs_cloud_only is None and run.adaptation is None:
         terminal.say(
             "cloud-only is modelled for the plan's link, since the input itself is never sent to another's server: "
             "no speed-up is claimed on this run's link; uplink and downlink are told apart as predicted"
@@ -85,6 +87,24 @@ def _stream(found: Streamed) -> str:
         f"at most {found.in_flight} on their way; the slowest part alone, {found.slowest_part}, allows "
         f"{found.slowest_per_s:.0f} as measured: {found.per_s / found.slowest_per_s:.2f} of it; "
         f"each took {ms(found.latency_ms.p50)} ms among the others, p95 {ms(found.latency_ms.p95)}"
+    )
+
+
+def _adaptation(terminal: Terminal, found: Adaptation) -> None:
+    changes = [
+        Row((f"{one.inference}", one.from_cut, one.to_cut, f"{one.uplink_mbps:.3g}", ms(one.rtt_ms)))
+        for one in found.changes
+    ]
+    if changes:
+        columns = ("after", "from the cut at", "to", "estimated Mbps up", "round trip, ms")
+        terminal.table(columns, changes, title="changes of cut, after so many inferences", left=3)
+    shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in found.cuts.items())
+    terminal.say(
+        f"inferences by cut: {shares}; measured figures are of all of them, predicted ones of the plan's cut"
+    )
+    terminal.say(
+        f"the link in the end, estimated: {found.uplink_mbps:.3g} Mbps up, round trip {ms(found.rtt_ms)} ms; "
+        f"{found.pings} pings took {ms(found.pings_ms)} ms together"
     )
 
 

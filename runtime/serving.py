@@ -6,6 +6,7 @@ random pixels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,29 @@ from numpy.typing import NDArray
 from torch import fx
 
 from noise.cut_network import CutNetwork
+from noise.prepared import PreparedCuts
 from planner.plan import Plan
 from profiles import halves
 from profiles.engine import Engine, OnnxEngine, TorchEngine, set_threads, torch_device
 from profiles.graph import Node
 from profiles.onnx_export import to_onnx
+from profiles.trace import TracedNetwork
 from runtime.cloud import ServedModel
 from runtime.contract import TensorContract
 from runtime.identity import identity_of
-from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name
+from runtime.sides import Agreement, CloudSide, EdgeSide, cloud_only_name, prepared_name
 
 Array = NDArray[Any]
 
 
-def planned_edge(plan: Plan) -> tuple[CutNetwork, EdgeSide]:
-    """The plan's network, cut, and its edge side in the plan's engine and threads, ready to run here.
+def planned_edge(plan: Plan, *, network: TracedNetwork | None = None) -> tuple[CutNetwork, EdgeSide]:
+    """The plan's network, cut, and its edge side in the plan's engine and threads, ready to run here. network: traced
+    before, for another cut of it.
 
     Raises NoiseError, ProfileError, ModelError as `CutNetwork.of`, `torch_device` and `to_onnx`.
     """
     set_threads(plan.edge.threads)
-    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine))
+    cut = CutNetwork.of(plan, device=torch_device(plan.edge.engine), network=network)
     return cut, edge_side(plan, cut)
 
 
@@ -108,6 +112,20 @@ def served_models(plan: Plan, *, with_reference: bool, threads: int | None = Non
     if with_reference:
         served.append(_reference(plan, cut, device=device, threads=threads))
     return {one.name: one for one in served}
+
+
+def prepared_models(prepared: PreparedCuts, *, threads: int | None) -> dict[str, ServedModel]:
+    """The cloud halves of all prepared cuts, NAME@CUT each, and the plan's own as NAME too. threads: as
+    `served_models`. Raises as that."""
+    plan, served = prepared.plan, dict[str, ServedModel]()
+    device, network = torch_device(plan.cloud.engine), None
+    for name, one in prepared.cuts.items():
+        cut = CutNetwork.of(one.plan, network=network)
+        network = cut.network
+        side = cloud_side(one.plan, cut, device=device, threads=threads)
+        for known in (prepared_name(plan.model.name, name), *([plan.model.name] if name == plan.cut.name else [])):
+            served[known] = replace(side, name=known).served()
+    return served
 
 
 def _reference(plan: Plan, cut: CutNetwork, *, device: str, threads: int | None) -> ServedModel:

@@ -177,6 +177,11 @@ def cloud_only_name(model: str) -> str:
     return f"{model}-cloud-only"
 
 
+def prepared_name(model: str, cut: str) -> str:
+    """The name under which a prepared cut's cloud half is served."""
+    return f"{model}@{cut}"
+
+
 def require_cut(plan: Plan) -> None:
     """Raises PlanError for a plan that is a reference, not a cut."""
     if plan.cut.name in ("edge-only", "cloud-only"):

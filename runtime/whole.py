@@ -16,6 +16,7 @@ from planner.plan import Plan
 from profiles import halves
 from profiles.engine import EagerEngine, Engine, OnnxEngine, batches, run_in_batches
 from profiles.graph import Node
+from profiles.trace import TracedNetwork
 from runtime.client import CloudClient, Exchange
 from runtime.serving import cloud_side, encoded_dtype, planned_edge, whole_engine
 from runtime.sides import EdgeSide
@@ -34,17 +35,24 @@ class WholeNetwork:
     edge: EdgeSide
 
     @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """Raises what `planned_edge` does."""
-        return cls(plan, *planned_edge(plan))
+    def of(cls, plan: Plan, *, network: TracedNetwork | None = None) -> Self:
+        """network: traced before, for another cut of it. Raises what `planned_edge` does."""
+        return cls(plan, *planned_edge(plan, network=network))
 
     def engine(self) -> Engine:
         """All of it, in the engine of the plan's edge."""
         return whole_engine(self.plan, self.cut)
 
     def held_against(self, inputs: Sequence[Array]) -> tuple[float, Array]:
+        """`difference` on these inputs [n, ...], and the module's own classes [n]."""
+        largest = self.difference(inputs)
+        own = EagerEngine(self.cut.network)
+        answers = run_in_batches(own, inputs, rows=self.edge.agreed.rows, most=EQUALITY_ROWS)
+        return largest, answers[0].argmax(1)
+
+    def difference(self, inputs: Sequence[Array]) -> float:
         """Largest difference between the halves, each in its engine, and the user's own module, relative to the
-        largest value; and the module's classes [n].
+        largest value; over the first inputs.
 
         Raises EqualityError beyond what one engine, or two, may differ by.
         """
@@ -59,8 +67,7 @@ class WholeNetwork:
             expected = own.run(first)
             tolerance = halves.tolerance_across_engines(expected) if crossed else halves.SAME_ENGINE_TOLERANCE
             differences.append(halves.require_equal(expected, split, tolerance=tolerance))
-        answers = run_in_batches(own, inputs, rows=agreed.rows, most=EQUALITY_ROWS)
-        return max(differences), answers[0].argmax(1)
+        return max(differences)
 
     def cloud_only(self, client: CloudClient) -> "CloudOnly":
         return CloudOnly(client, list(zip(self.cut.network.graph.inputs, self.cut.inputs, strict=True)))

@@ -119,6 +119,7 @@ def test_only_some_files_print() -> None:
         "noise.network_inputs",
         "noise.packing",
         "noise.quantisation",
+        "noise.prepared",
         "noise.randomness",
         "noise.tensors",
         "runtime.client",

@@ -1,0 +1,110 @@
+"""`plan run --adapt`: from the files that the user names to a run between prepared cuts."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noise import prepared
+from noise.datasets import catalog
+from noise.keyed import device_secret
+from noise.prepared import PreparedCuts
+from planner import plan as plans
+from planner.plan import Plan
+from profiles import artifact
+from profiles.errors import PlanError
+from profiles.link import LinkProfile
+from runtime import adaptive_trial, own
+from runtime.guard import ClientSecurity
+from runtime.local import local_cloud
+from runtime.record import RunRecord
+from runtime.sides import require_cut
+
+
+@dataclass(frozen=True)
+class AdaptiveRun:
+    """file: the plan that is begun with. folder: of prepared cuts. noise: for the plan's own cut, else the folder's.
+
+    The others as `trial.run` has them; keyed: draws are, by this device's secret.
+    timeout_s: of one exchange, with all that is sent again.
+    """
+
+    file: Path
+    folder: Path
+    noise: Path | None = None
+    server: str | None = None
+    security: ClientSecurity | None = None
+    link: LinkProfile | None = None
+    emulate: bool = True
+    keyed: bool = False
+    timeout_s: float = 30.0
+
+    @cached_property
+    def plan(self) -> Plan:
+        if self.file.is_dir():
+            raise PlanError(f"{self.file}: a folder; --adapt needs the plan's file, and its model at hand")
+        plan = plans.read(self.file)
+        require_cut(plan)
+        return plan
+
+    @cached_property
+    def prepared(self) -> PreparedCuts:
+        return prepared.read(self.folder)
+
+    @cached_property
+    def noises(self) -> dict[str, adaptive_trial.CutNoise]:
+        return adaptive_trial.noises(self.prepared, self.plan, self.noise)
+
+    @property
+    def _secret(self) -> bytes | None:
+        return device_secret() if self.keyed else None
+
+    def trial(self, data: str | None, *, samples: int, progress: Any) -> RunRecord:
+        """On a test set (None: what the noise was learned on). Raises as `adaptive_trial.run`."""
+        learned = self.noises
+        return adaptive_trial.run(
+            self.plan,
+            self.prepared,
+            self.folder,
+            learned,
+            catalog.load_dataset(data or learned[self.plan.cut.name].facts.data),
+            server=self.server,
+            security=self.security,
+            link=self.link,
+            emulate=self.emulate,
+            secret=self._secret,
+            samples=samples,
+            timeout_s=self.timeout_s,
+            progress=progress,
+        )
+
+    def own(self, source: Path, target: Path) -> int:
+        """The user's own inputs, as `own.run`, one inference of the planned batch after the other; how many."""
+        plan, learned = self.plan, self.noises
+        sides = {name: one.edge for name, one in adaptive_trial.wholes(self.prepared).items()}
+        inputs = own.load(source, sides[plan.cut.name].inputs)
+        way = (self.link or plan.link) if self.emulate else None
+        with ExitStack() as stack:
+            url = self.server or stack.enter_context(local_cloud(plan, way, prepared=self.folder))
+            opened = adaptive_trial.adaptive_edge(
+                url,
+                self.prepared,
+                sides,
+                learned,
+                start=plan.cut.name,
+                prior=plan.link,
+                security=self.security,
+                secret=self._secret,
+                timeout_s=self.timeout_s,
+            )
+            edge = stack.enter_context(opened)
+            done = adaptive_trial.answered(edge, inputs, sides[plan.cut.name].agreed)
+            answers = np.concatenate([one.outputs[0][:count] for one, count in done])
+        written = BytesIO()
+        np.save(written, answers, allow_pickle=False)
+        artifact.write_bytes(target, written.getvalue())
+        return len(inputs[0])
