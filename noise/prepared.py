@@ -40,7 +40,7 @@ class PreparedCuts:
 
 def is_prepared(path: Path) -> bool:
     """Whether a folder of prepared cuts lies there, as far as its files' names tell."""
-    return path.is_dir() and (path / PLAN).is_file() and not (path / _HALF).exists()
+    return (path / PLAN).is_file() and not (path / _HALF).exists() and any(path.glob(f"*/{PLAN}"))
 
 
 def place(folder: Path, number: int, cut: str) -> Path:

@@ -228,8 +228,6 @@ def run(
         raise PlanError("plan run: --timeline is of timed inferences on a test set; leave it out with --input")
     if in_flight is not None and not stream:
         raise PlanError("plan run: --in-flight is for many inferences at once; give --stream too")
-    if adapt is not None and (stream or fallback is not None or timeline is not None):
-        raise PlanError("plan run: --adapt runs one inference at a time; leave --stream, --fallback, --timeline out")
     if stream and fallback is not None:
         raise PlanError("plan run: --fallback stands by for one inference at a time; leave it or --stream out")
     if not 0 < timeout <= 86_400:
@@ -241,8 +239,8 @@ def run(
         )
     elif ca or client_cert or client_key or token_file or insecure:
         raise PlanError("plan run: --ca, --client-cert, --client-key, --token-file and --insecure need --server")
-    if adapt is not None and (stream or timeline is not None):
-        raise PlanError("plan run: --stream and --timeline are of one cut; leave them out with --adapt")
+    if adapt is not None and (stream or timeline is not None or fallback is not None):
+        raise PlanError("plan run: --stream, --timeline and --fallback are of one cut; leave them out with --adapt")
     terminal = Terminal(json=json)
     if server is not None and security is not None and (warning := guard.client_warning(server, security)):
         terminal.warn(warning)
