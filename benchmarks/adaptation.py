@@ -8,8 +8,9 @@ board, and its profile's times are multiplied by the same number. Cuts are those
 Laplace of one fixed scale, a stand-in for learned noise (`prediction_error.stand_in`; latency knows no difference).
 
 In every phase all run in turn over the same emulated link, one inference each, in an order drawn anew for each round
-(halves share weights: who runs next finds them in the cache): the adapting edge and every fixed cut. Mark: the adapting run's mean latency is within 10 % of the best fixed cut of each phase, which no run can know
-beforehand. Printed, not asserted: run it on an idle machine (it takes three to four minutes with AlexNet).
+(halves share weights: who runs next finds them in the cache): the adapting edge and every fixed cut. Mark: the
+adapting run's mean latency is within 10 % of the best fixed cut of each phase, which no run can know beforehand.
+Printed, not asserted: run it on an idle machine (it takes three to four minutes with AlexNet).
 """
 
 import argparse

@@ -41,6 +41,11 @@ class AdaptiveRun:
     emulate: bool = True
     keyed: bool = False
 
+    @property
+    def files(self) -> list[Path]:
+        """What is read, and must not be written over."""
+        return [self.file, *([self.noise] if self.noise else []), *self.folder.rglob("*")]
+
     @cached_property
     def plan(self) -> Plan:
         if self.file.is_dir():
