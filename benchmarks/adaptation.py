@@ -1,15 +1,16 @@
 """Does the cut follow the link? An emulated link goes Wi-Fi, LTE, 3G, Wi-Fi; adapting beside every fixed cut.
 
-    OMP_NUM_THREADS=1 python benchmarks/adaptation.py [MODEL] [--slower 4] [--inferences 20] [--wire float32]
+    OMP_NUM_THREADS=1 python benchmarks/adaptation.py [MODEL] [--slower 7] [--inferences 20] [--wire float32]
 
 The edge half runs in torch on one thread, the cloud half in ONNX Runtime on two, so that deeper cuts cost time and
 save bytes. The edge is `--slower` times as slow as this machine: its half is computed so often, a stand-in for such a
 board, and its profile's times are multiplied by the same number. Cuts are those of the plan's breakpoints; noise is a
 Laplace of one fixed scale, a stand-in for learned noise (`prediction_error.stand_in`; latency knows no difference).
 
-In every phase all run in turn, one inference each: the adapting edge, then every fixed cut over the same emulated
-link. Mark: the adapting run's mean latency is within 10 % of the best fixed cut of each phase, which no run can know
-beforehand. Printed, not asserted: run it on an idle machine (it takes three to four minutes with AlexNet).
+In every phase all run in turn over the same emulated link, one inference each, in an order drawn anew for each round
+(halves share weights: who runs next finds them in the cache): the adapting edge and every fixed cut. Mark: the
+adapting run's mean latency is within 10 % of the best fixed cut of each phase, which no run can know beforehand.
+Printed, not asserted: run it on an idle machine (it takes three to four minutes with AlexNet).
 """
 
 import argparse
@@ -116,23 +117,26 @@ def measure(plan: Plan, cuts: PreparedCuts, folder: Path, *, times: int, inferen
         opened = adaptive_edge(url, cuts, sides, noises, start=plan.cut.name, prior=plan.link)
         edge = stack.enter_context(opened)
         runs: list[dict[str, list[float]]] = []
+        random = np.random.default_rng(0)
         print(f"\n{'phase':8}{'adapting':>12}" + "".join(f"{name[:14]:>16}" for name in sides))
         for phase in PHASES:
             order(Order(link=links.load(phase)))
-            runs.append(one_phase(edge, example, inferences))
+            runs.append(one_phase(edge, example, inferences, random))
             means = {name: float(np.mean(took)) for name, took in runs[-1].items()}
             print(f"{phase:8}" + f"{means['']:12.1f}" + "".join(f"{means[name]:16.1f}" for name in sides), flush=True)
         show(runs, edge)
 
 
-def one_phase(edge: AdaptiveEdge, example: Sequence[Array], inferences: int) -> dict[str, list[float]]:
+def one_phase(
+    edge: AdaptiveEdge, example: Sequence[Array], inferences: int, random: np.random.Generator
+) -> dict[str, list[float]]:
     """Milliseconds of each inference by cut; of the adapting edge under the empty name."""
     took: dict[str, list[float]] = {name: [] for name in ("", *edge.halves)}
     for _ in range(inferences):
-        took[""].append(edge.infer(example).total_ms)
-        edge.settle()
-        for name, one in edge.halves.items():
-            took[name].append(one.half.infer(example).total_ms)
+        for name in random.permutation(list(took)):
+            took[name].append((edge.halves[name].half if name else edge).infer(example).total_ms)
+            if not name:
+                edge.settle()
     return took
 
 
@@ -158,7 +162,7 @@ def show(runs: Sequence[dict[str, list[float]]], edge: AdaptiveEdge) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="alexnet")
-    parser.add_argument("--slower", type=int, default=4, help="how many times as slow as this machine the edge is")
+    parser.add_argument("--slower", type=int, default=7, help="how many times as slow as this machine the edge is")
     parser.add_argument("--inferences", type=int, default=20, help="of each cut, in each phase")
     parser.add_argument("--wire", default="float32", choices=("float32", "float16", "int8"))
     parser.add_argument("--seconds", type=float, default=6.0, help="of profiling, each side")

@@ -2,9 +2,9 @@
 
 After every inference each prepared cut is priced on the link as it is now (`link_estimate`): its compute times, as
 measured here once there are some, else as planned, and its bytes. Another cut is taken when it is better by 5 % and
-0.5 ms for three inferences on end, or at once when it saves a quarter. While the link stays the same, every change
-doubles the number of inferences that the next one takes, so that in n inferences there are no more than log₂(n)
-changes, however wrong the prices are; a step of the link begins anew.
+0.5 ms for three inferences on end, or, once after a step of the link, as soon as it saves 15 %. While the link stays
+the same, every change doubles the number of inferences that the next one takes, so that in n inferences there are no
+more than log₂(n) changes, however wrong the prices are; a step begins anew.
 
 An inference ends at the cut where it began: what failed is sent again, the identical bytes, by that cut's own client.
 A second draw of noise for one input, at this cut or another, would average out. The next input takes the new cut.
@@ -32,7 +32,7 @@ from runtime.record import Adaptation, CutChange
 Array = NDArray[Any]
 
 MARGIN, MARGIN_MS = 0.05, 0.5
-PATIENCE, FAR_BETTER = 3, 0.25
+PATIENCE, FAR_BETTER = 3, 0.15
 #: Of a run's time, for pings that nothing asks for.
 PING_SHARE = 0.02
 #: After a step so many pings are wanted, since one may have been late.

@@ -43,6 +43,11 @@ class AdaptiveRun:
     keyed: bool = False
     timeout_s: float = 30.0
 
+    @property
+    def files(self) -> list[Path]:
+        """What is read, and must not be written over."""
+        return [self.file, *([self.noise] if self.noise else []), *self.folder.rglob("*")]
+
     @cached_property
     def plan(self) -> Plan:
         if self.file.is_dir():

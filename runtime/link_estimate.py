@@ -14,8 +14,9 @@ line through (Lp, p) of least absolute deviations. What delays a message is one-
 pass, where a mean, or a filter that forgets exponentially, would follow it.
 
 Links change by steps (another network, another cell) and stay for a while. So nothing fades: what was seen before a
-step is forgotten at once, and not before. A step is two exchanges on end that are off the same way, or one and then a
-ping that is off as well, by more than 20 %, or three times what exchanges are usually off. One alone is passed over.
+step is forgotten at once, and not before. A step is two exchanges on end that are off by like factors, or one and
+then a ping that is off as well, by more than 20 %, or three times what exchanges are usually off. One alone is passed
+over.
 """
 
 from collections import deque
@@ -98,13 +99,18 @@ class LinkEstimate:
             self._exchanges.append((link_ms, load))
             self._solve()
             return False
-        if self._suspects and (self._off(self._suspects[-1]) > 0) != (off > 0):
-            self._suspects.clear()
+        suspect = (link_ms, load)
+        self._suspects = [one for one in self._suspects[-1:] if self._agree(one, suspect, within=2 * limit)]
         self._pinged_since = self._pinged_since and bool(self._suspects)
-        self._suspects.append((link_ms, load))
+        self._suspects.append(suspect)
         if len(self._suspects) > 1:
             self._step()
         return True
+
+    def _agree(self, one: Point, other: Point, *, within: float) -> bool:
+        """Whether two exchanges are off by like factors: two on one new link are, two that were late are not."""
+        first, second = (seen[0] / max(seen[0] - self._off(seen), 1e-9) for seen in (one, other))
+        return max(first, second) <= (1 + within) * min(first, second)
 
     def pinged(self, ping_ms: float, *, bytes_up: int, bytes_down: int) -> None:
         """One ping."""

@@ -35,7 +35,9 @@ from runtime.serving import prepared_models
 SECRET = bytes(range(32))
 #: Bytes count on the one, compute on the other.
 FAST = LinkProfile(name="fast", provenance="modelled", uplink_mbps=200, downlink_mbps=200, rtt_ms=2)
-SLOW = LinkProfile(name="slow", provenance="modelled", uplink_mbps=1.2, downlink_mbps=1.2, rtt_ms=20)
+SLOW = LinkProfile(name="slow", provenance="modelled", uplink_mbps=0.8, downlink_mbps=0.8, rtt_ms=20)
+#: Milliseconds on the edge: up to pool1 little, beyond far more than the fast link takes and less than the slow one.
+EDGE_MS = {"pool1": 1.0, "pool2": 20.0, "flatten": 1.0, "relu4": 20.0}
 
 
 def test_a_better_cut_is_taken_when_it_stays_better() -> None:
@@ -79,13 +81,10 @@ def test_prices_that_err_make_no_cut_flap(noise: float) -> None:
 
 @pytest.fixture(scope="module")
 def lenet(lenet_profile: DeviceProfile) -> Plan:
-    """Whose edge is so slow that the fast link's best cut is early, the slow link's late."""
-    slower = msgspec.structs.replace(
-        lenet_profile,
-        nodes=tuple(msgspec.structs.replace(one, time_ms=20 * one.time_ms) for one in lenet_profile.nodes),
-        whole_ms=20 * lenet_profile.whole_ms,
-    )
-    return cut(slower, lenet_profile, FAST, noise="laplace")
+    """On the fast link pool1 is the best cut by far, on the slow one flatten."""
+    nodes = tuple(msgspec.structs.replace(one, time_ms=EDGE_MS.get(one.id, 0.0)) for one in lenet_profile.nodes)
+    edge = msgspec.structs.replace(lenet_profile, nodes=nodes, whole_ms=sum(EDGE_MS.values()))
+    return cut(edge, lenet_profile, FAST, noise="laplace")
 
 
 def prepare(plan: Plan, folder: Path) -> PreparedCuts:
@@ -159,12 +158,10 @@ def inputs(count: int) -> Any:
 
 
 def test_the_cut_follows_a_link_that_changes_and_every_answer_arrives_in_order(parts: Any) -> None:
-    cuts = parts[0]
-    names = list(cuts.cuts)
-    assert len(names) > 1
-    given = inputs(60)
+    cuts, given = parts[0], inputs(60)
+    assert list(cuts.cuts) == ["flatten", "pool1"]
     with running(parts, FAST) as run:
-        assert run.edge.current == names[-1] == cuts.plan.cut.name
+        assert run.edge.current == "pool1"
         ran: list[str] = []
         got = []
         for index, (done, _) in enumerate(answered(run.edge, given, run.agreed)):
@@ -180,11 +177,12 @@ def test_the_cut_follows_a_link_that_changes_and_every_answer_arrives_in_order(p
             for name, one in run.edge.halves.items()
         }
     of_cut = [one.partition("@")[2] for one in ran]
-    # Once there, once back; the link's own noise makes none of it.
-    assert of_cut[19] == of_cut[59] == names[-1]
-    assert of_cut[39] == names[0]
+    # As many as a busy machine may spoil are left out.
+    assert of_cut[:20].count("pool1") >= 15
+    assert of_cut[25:40].count("flatten") >= 12
+    assert of_cut[45:].count("pool1") >= 12
     assert 2 <= len(record.changes) <= 6
-    assert record.changes[0].inference <= 25
+    assert (record.changes[0].from_cut, record.changes[0].to_cut) == ("pool1", "flatten")
     assert sum(record.cuts.values()) == pytest.approx(1)
     # Keyed draws: every answer is that of its own input at the cut that ran, and that cut's noise.
     assert len(got) == 60

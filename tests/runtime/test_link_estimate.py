@@ -123,6 +123,14 @@ def test_a_late_exchange_with_a_ping_in_time_is_no_step() -> None:
     assert edge.is_at(WIFI)
 
 
+def test_two_late_exchanges_that_differ_are_no_step() -> None:
+    edge = Edge()
+    for late_ms in [0] * 10 + [60, 15, 90] + [0] * 5:
+        edge.exchange(WIFI, SHALLOW, late_ms=late_ms)
+    assert edge.estimate.steps == 0
+    assert edge.is_at(WIFI)
+
+
 def test_on_a_link_that_is_never_the_same_the_middle_is_found_and_steps_are_rare() -> None:
     edge, random = Edge(), np.random.default_rng(1)
     for _ in range(300):
