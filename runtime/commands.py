@@ -257,17 +257,10 @@ def run(
             timeout_s=timeout,
         )
         if input is not None and output is not None:
-<<<<<<< HEAD
-            artifact.require_writable(output, beside=[plan, noise, input])
+            artifact.require_writable(output, beside=[*wanted.files, input])
             count = wanted.own(input, output)
             terminal.say(f"{count} inputs answered, written: {output}")
             terminal.document(msgspec.json.encode({"inputs": count, "output": str(output)}))
-=======
-            artifact.require_writable(output, beside=[*wanted.files, input])
-            answered = wanted.own(input, output)
-            terminal.say(f"{answered} inputs answered, written: {output}")
-            terminal.document(msgspec.json.encode({"inputs": answered, "output": str(output)}))
->>>>>>> adapt
             return
         artifact.require_writable(out, beside=wanted.files)
         with terminal.progress("running") as advance:
