@@ -269,6 +269,8 @@ def test_a_folder_that_is_not_whole_is_one_line(lenet: Plan, tmp_path: Path) -> 
     with pytest.raises(ArtifactError, match=r"1-again.*architecture"):
         prepared.read(tmp_path)
     (tmp_path / "1-again" / prepared.PLAN).unlink()
+    with pytest.raises(ArtifactError, match="or the folder above"):
+        prepared.read(cuts.cuts[lenet.cut.name].noise.parent)
     cuts.cuts[lenet.cut.name].noise.with_name(prepared.PLAN).unlink()
     with pytest.raises(ArtifactError, match="go on with"):
         prepared.read(tmp_path)
