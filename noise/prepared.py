@@ -9,7 +9,6 @@ No torch here.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from planner.plan import Plan
 from profiles.errors import ArtifactError
 
 PLAN, NOISE = "plan.json", "noise.safetensors"
-#: What a folder of `plan split` has, beside a plan.
-_HALF = "half.json"
+#: What a folder of `plan split` has beside a plan, or was to have.
+_HALF = ("half.json", "half.onnx")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class PreparedCuts:
 
 def is_prepared(path: Path) -> bool:
     """Whether a folder of prepared cuts lies there, as far as its files' names tell."""
-    return (path / PLAN).is_file() and not (path / _HALF).exists() and any(path.glob(f"*/{PLAN}"))
+    return path.is_dir() and (path / PLAN).is_file() and not any((path / one).exists() for one in _HALF)
 
 
 def place(folder: Path, number: int, cut: str) -> Path:
@@ -61,9 +60,13 @@ def read(folder: Path) -> PreparedCuts:
             raise ArtifactError(f"{file}: a second plan for the cut at {one.cut.name}; remove one of the two")
         _require_same_network(plan, one, origin=file)
         cuts[one.cut.name] = PreparedPlan(one, file.with_name(NOISE))
+    if not cuts:
+        raise ArtifactError(
+            f"{folder}: one plan and no prepared cuts; give the plan's file, {folder / PLAN}, or the folder above"
+        )
     if plan.cut.name not in cuts:
         raise ArtifactError(
-            f"{folder}: {_names(cuts)} prepared, the plan's own cut at {plan.cut.name} is not; "
+            f"{folder}: {', '.join(cuts)} prepared, the plan's own cut at {plan.cut.name} is not; "
             "go on with `plan learn PLAN --breakpoints`"
         )
     return PreparedCuts(plan, cuts)
@@ -72,10 +75,6 @@ def read(folder: Path) -> PreparedCuts:
 def _number(file: Path) -> tuple[int, str]:
     number, _, rest = file.parent.name.partition("-")
     return (int(number) if number.isascii() and number.isdigit() else 0, rest)
-
-
-def _names(cuts: Iterable[str]) -> str:
-    return ", ".join(cuts) or "no cut is"
 
 
 def _require_same_network(plan: Plan, one: Plan, *, origin: Path) -> None:

@@ -15,7 +15,7 @@ pass, where a mean, or a filter that forgets exponentially, would follow it.
 
 Links change by steps (another network, another cell) and stay for a while. So nothing fades: what was seen before a
 step is forgotten at once, and not before. A step is two exchanges on end that are off by like factors, or one and
-then a ping that is off as well, by more than 20 %, or three times what exchanges are usually off. One alone is passed
+then a ping that is off as well, by more than 20 %, or four times what exchanges are usually off. One alone is passed
 over.
 """
 
@@ -31,11 +31,13 @@ from profiles.link import LinkProfile
 #: Relative distance from what was expected beyond which an exchange surprises.
 SURPRISE = 0.2
 #: ... and in what exchanges are usually off, on a link that is never the same.
-USUAL = 3.0
+USUAL = 4.0
 #: A ping is short: so much its handling may differ.
 PING_SLACK_MS = 0.5
 #: Exchanges and pings that the medians are of; distances that tell what is usual.
 EXCHANGES, PINGS, DISTANCES = 15, 5, 20
+#: Fewer distances tell nothing.
+FEW = 5
 #: A rate that is beyond measuring, 10 Gbps.
 LEAST_MS_PER_LOAD = 1e-4
 
@@ -57,6 +59,7 @@ class LinkEstimate:
         self._pinged_since = False
         self._suspects: list[Point] = []
         self._distances: deque[float] = deque(maxlen=DISTANCES)
+        self._limit = SURPRISE
         self.steps = 0
 
     @property
@@ -85,6 +88,10 @@ class LinkEstimate:
             spread=None,
         )
 
+    def _surprising(self) -> float:
+        """How far off a surprise is, relative to what was expected."""
+        return max(SURPRISE, USUAL * median(self._distances)) if len(self._distances) >= FEW else SURPRISE
+
     def expected_ms(self, *, bytes_up: int, bytes_down: int) -> float:
         return self._trip_ms + self._slope * self._load(bytes_up, bytes_down)
 
@@ -92,7 +99,7 @@ class LinkEstimate:
         """One exchange, the server's own time taken off. Whether it surprises, so that a ping is worth its time."""
         load = self._load(bytes_up, bytes_down)
         off = link_ms / max(self.expected_ms(bytes_up=bytes_up, bytes_down=bytes_down), 1e-9) - 1
-        limit = max(SURPRISE, USUAL * median(self._distances)) if self._distances else SURPRISE
+        limit = self._limit = self._surprising()
         self._distances.append(abs(off))
         if abs(off) <= limit:
             self._suspects.clear()
@@ -116,7 +123,7 @@ class LinkEstimate:
         """One ping."""
         ping = (ping_ms, self._load(bytes_up, bytes_down))
         off_ms = self._off(ping)
-        step = bool(self._suspects) and abs(off_ms) > max(SURPRISE * (ping_ms - off_ms), PING_SLACK_MS)
+        step = bool(self._suspects) and abs(off_ms) > max(self._limit * (ping_ms - off_ms), PING_SLACK_MS)
         if step or not self._known_pings:
             self._pings.clear()
         self._pings.append(ping)

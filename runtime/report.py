@@ -33,7 +33,8 @@ def show(terminal: Terminal, run: RunRecord) -> None:
     if run.adaptation is not None:
         _adaptation(terminal, run.adaptation)
     if run.draw == "keyed":
-        terminal.say("draws are keyed: one input has the same noise every time, so its repeats can be linked")
+        where = " at one cut" if run.adaptation is not None else ""
+        terminal.say(f"draws are keyed: one input has the same noise every time{where}, so its repeats can be linked")
     if run.speedup_vs_cloud_only is None and run.adaptation is None:
         terminal.say(
             "cloud-only is modelled for the plan's link, since the input itself is never sent to another's server: "

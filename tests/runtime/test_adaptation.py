@@ -1,6 +1,7 @@
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -24,14 +25,16 @@ from planner.planning import cut
 from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.errors import ArtifactError, NoiseError, PeerError
-from profiles.link import LinkProfile
+from profiles.link import LinkProfile, presets
 from runtime import opening
 from runtime.adaptation import MARGIN, AdaptiveEdge, Choice
 from runtime.adaptive_trial import CutNoise, adaptive_edge, answered, noises, wholes
 from runtime.emulation import Order
+from runtime.link_estimate import LinkEstimate
 from runtime.local import emulated_link
 from runtime.serving import prepared_models
 
+LTE = presets()["lte"]
 SECRET = bytes(range(32))
 #: Bytes count on the one, compute on the other.
 FAST = LinkProfile(name="fast", provenance="modelled", uplink_mbps=200, downlink_mbps=200, rtt_ms=2)
@@ -77,6 +80,37 @@ def test_prices_that_err_make_no_cut_flap(noise: float) -> None:
             changes += choice.update({here: 100 * told[0], other: (60 if adverse else 100) * told[1]})
         assert changes <= math.log2(count)
         assert changes or not adverse
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("mbps", [2.0, 3.9, 4.0, 4.1, 8.0])
+def test_on_a_noisy_link_the_cut_stays_or_costs_nothing(mbps: float, spread: float) -> None:
+    """Two cuts that are worth the same at 4 Mbps; rate and round trip are drawn anew for every exchange."""
+    bytes_up, compute_ms = {"early": 25_400, "late": 5_400}, {"early": 10.0, "late": 50.0}
+    random, count = np.random.default_rng(1), 600
+    estimate, choice, steps = LinkEstimate(LTE), Choice("early"), 0
+    changes, spent = 0, Counter[str]()
+
+    def seen_ms(size: int) -> float:
+        return float(random.gamma(1 / spread**2, spread**2) * (LTE.rtt_ms + 8e-3 * size / mbps))
+
+    for _ in range(count):
+        size = bytes_up[choice.current]
+        spent[choice.current] += 1
+        if estimate.exchanged(seen_ms(size), bytes_up=size, bytes_down=0) or not estimate.pings:
+            estimate.pinged(seen_ms(100), bytes_up=100, bytes_down=0)
+        if estimate.steps > steps:
+            steps = estimate.steps
+            choice.step()
+        link = estimate.link
+        totals = {
+            name: compute_ms[name] + link.rtt_ms + 8e-3 * bytes_up[name] / link.uplink_mbps for name in bytes_up
+        }
+        changes += not estimate.suspicious and choice.update(totals)
+    true_ms = {name: compute_ms[name] + LTE.rtt_ms + 8e-3 * bytes_up[name] / mbps for name in bytes_up}
+    mean_ms = sum(true_ms[name] * spent[name] for name in spent) / count
+    assert changes <= 0.02 * count
+    assert mean_ms <= 1.05 * min(true_ms.values())
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +303,8 @@ def test_a_folder_that_is_not_whole_is_one_line(lenet: Plan, tmp_path: Path) -> 
     with pytest.raises(ArtifactError, match=r"1-again.*architecture"):
         prepared.read(tmp_path)
     (tmp_path / "1-again" / prepared.PLAN).unlink()
+    with pytest.raises(ArtifactError, match="or the folder above"):
+        prepared.read(cuts.cuts[lenet.cut.name].noise.parent)
     cuts.cuts[lenet.cut.name].noise.with_name(prepared.PLAN).unlink()
     with pytest.raises(ArtifactError, match="go on with"):
         prepared.read(tmp_path)
