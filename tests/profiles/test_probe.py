@@ -2,20 +2,19 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from namespaces import LIMIT_MBPS, Host, shaped_pair
 
 from profiles import artifact, probe
 from profiles.errors import LinkError, ListenError, PeerError
@@ -25,7 +24,6 @@ from profiles.probe_server import Patience, ProbeServer
 
 needs_iperf3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="the program iperf3 is not installed")
 PLAN = [sys.executable, "-m", "runtime.cli"]
-LIMIT_MBPS = 20.0
 #: A token bucket counts whole Ethernet frames, 1514 bytes; 1448 of them are payload (TCP with timestamps).
 PAYLOAD_MBPS = LIMIT_MBPS * 1448 / 1514
 
@@ -83,38 +81,14 @@ def test_the_two_commands_measure_loopback_and_leave_nothing_behind(tmp_path: Pa
             socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-@pytest.fixture
-def shaped_link() -> Iterator[tuple[list[str], list[str]]]:
-    """Command prefixes for two namespaces, 10.77.0.1 and 10.77.0.2, joined by 20 Mbit both ways."""
-    lacking = [name for name in ("ip", "tc", "iperf3") if shutil.which(name) is None]
-    if lacking or os.geteuid() != 0:
-        pytest.skip(f"network namespaces need {' and '.join(lacking) or 'root'} (20 Mbit veth with tc tbf)")
-    names = [f"plan-{side}-{uuid.uuid4().hex[:8]}" for side in ("edge", "cloud")]
-
-    def call(*command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"network namespaces are not allowed here: {' '.join(command)}: {done.stderr.strip()}")
-
-    try:
-        for name in names:
-            call("ip", "netns", "add", name)
-        call("ip", "link", "add", "v0", "netns", names[0], "type", "veth", "peer", "name", "v0", "netns", names[1])
-        for number, name in enumerate(names, 1):
-            call("ip", "-n", name, "address", "add", f"10.77.0.{number}/24", "dev", "v0")
-            call("ip", "-n", name, "link", "set", "v0", "up")
-            shaper = "root tbf rate 20mbit burst 32kbit latency 50ms"
-            call("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "v0", *shaper.split())
-        yield ["ip", "netns", "exec", names[0]], ["ip", "netns", "exec", names[1]]
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+def test_a_link_limited_to_20_mbit_measures_as_that() -> None:
+    with shaped_pair(needs=["iperf3"]) as (edge, cloud):
+        measure_as_limited(edge, cloud)
 
 
-def test_a_link_limited_to_20_mbit_measures_as_that(shaped_link: tuple[list[str], list[str]]) -> None:
-    edge, cloud = shaped_link
-    command = [*edge, *PLAN, "link", "10.77.0.2", "--seconds", "2", "--repeats", "1", "--json"]
-    with serve_command(cloud, "--host", "10.77.0.2"):
+def measure_as_limited(edge: Host, cloud: Host) -> None:
+    command = [*edge.prefix, *PLAN, "link", cloud.address, "--seconds", "2", "--repeats", "1", "--json"]
+    with serve_command(cloud.prefix, "--host", cloud.address):
         # A bucket of 1.6 ms loses tokens where a busy machine serves its timer later than that: the link itself is
         # then slower. So a low figure is measured again; a high one would be our fault, and is never forgiven.
         for _ in range(3):
