@@ -53,7 +53,7 @@ def trial(
         parts = measured_parts(alone, 1.0, 1.0, one_clock=True)
         pace = Pace.measured(parts, link, exchange=alone[-1].exchange)
         rows = [np.broadcast_to(one[:1], (inferences, *one.shape[1:])) for one in side.example]
-        with Stream(edge, client, in_flight=in_flight or pace.in_flight) as stream:
+        with Stream.paced(edge, client, pace=pace, agreed=side.agreed, in_flight=in_flight) as stream:
             planned = Pace.predicted(plan.predicted, link)
             _, found = streamed(stream, side, rows, pace=pace, predicted=planned)
     took_s = (alone[-1].end_ns - alone[0].start_ns) / 1e9

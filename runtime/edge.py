@@ -8,7 +8,7 @@ identical bytes again, since two draws for one input would average out.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Inference:
-    """Outputs of the whole network, and when each part began and ended on this side's clock."""
+    """Outputs of the whole network, and when each part began and ended on this side's clock.
+
+    together: how many inferences share the message, and with it all times, bytes and the request's id.
+    queued_ns: how long the input waited for the edge half before start_ns.
+    """
 
     outputs: list[Array]
     request_id: str
@@ -59,6 +63,20 @@ class Inference:
     prepared_ns: int
     end_ns: int
     exchange: Exchange
+    together: int = 1
+    queued_ns: int = 0
+
+    def apart(self, rows: Sequence[int], taken_ns: Sequence[int]) -> "list[Inference]":
+        """The inferences of this one's message, each with its own rows of the outputs. rows: how many each has, in
+        order. taken_ns: since when each waited."""
+        if len(rows) == 1:  # whose outputs may have no rows
+            return [replace(self, queued_ns=self.start_ns - taken_ns[0])]
+        ends = np.cumsum(rows)[:-1]
+        columns = [np.split(output, ends) for output in self.outputs]
+        return [
+            replace(self, outputs=list(own), together=len(rows), queued_ns=self.start_ns - since_ns)
+            for own, since_ns in zip(zip(*columns, strict=True), taken_ns, strict=True)
+        ]
 
     @property
     def edge_ms(self) -> float:
@@ -222,13 +240,14 @@ class EdgeHalf:
 def _require_hidden(name: str, known: Array, noisy: Array) -> None:
     """Noise far below or beyond a tensor's own numbers leaves it as an adversary can tell it, or nothing of it.
 
-    known: what is sent but for the noise, the tensor itself where noise is added.
+    known: [rows, n], what is sent but for the noise, the tensor itself where noise is added.
     """
     same = noisy == known
-    # Hardly ever is there one: only then the counts are made. Zeros apart: after a ReLU they are the most, and any
-    # noise changes them.
-    if (unchanged := np.count_nonzero(same)) and (
-        2 * unchanged > same.size or 2 * np.count_nonzero(same & (known != 0)) > np.count_nonzero(known)
+    # Hardly ever is there one: only then the counts are made, a row at a time, since others must not make up for one.
+    # Zeros apart: after a ReLU they are the most, and any noise changes them.
+    if same.any() and (
+        (2 * np.count_nonzero(same, axis=1) > same.shape[1]).any()
+        or (2 * np.count_nonzero(same & (known != 0), axis=1) > np.count_nonzero(known, axis=1)).any()
     ):
         raise NoiseError(
             f"{name}: the noise is too weak to change it, nothing was sent; learn noise for this network"

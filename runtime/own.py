@@ -94,7 +94,9 @@ def run(
             used = link or plan.link
             message = MessageCost.between(plan.edge, plan.cloud)
             pace = Pace.predicted(on_link(plan.predicted, planned=plan.link, link=used, message=message), used)
-            opened = stack.enter_context(Stream(half, client, in_flight=in_flight or pace.in_flight))
+            opened = stack.enter_context(
+                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=in_flight)
+            )
             parts = batches(inputs, rows=side.agreed.rows, most=side.agreed.batch)
             done = opened.infer(part for part, _ in parts)
         else:

@@ -4,7 +4,7 @@ A link is busy with a message while its bytes leave; its way through the air ove
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from planner.plan import Predicted
@@ -12,6 +12,11 @@ from profiles.link import LinkProfile
 from runtime.client import Exchange
 from runtime.record import MeasuredParts, Part
 
+#: A message of several inferences keeps the slowest part busy for no longer than this: its own handling, a
+#: millisecond or less, hides behind it, and whoever comes next does not wait long.
+MESSAGE_MS = 5.0
+#: More rows than this save little: the handling that they share is small by then.
+MOST_ROWS = 16
 #: Times vary: so much more than the medians ask for.
 MARGIN = 1.25
 #: No more connections than this; a server lets one client have so many.
@@ -66,9 +71,27 @@ class Pace:
         name = max(parts, key=parts.__getitem__)
         return name, parts[name]
 
+    def pack(self, *, batch: int) -> int:
+        """How many inferences of so many rows may share a message."""
+        _, slowest_ms = self.slowest
+        most = max(1, MOST_ROWS // batch)
+        return max(1, min(most, int(MESSAGE_MS / slowest_ms))) if slowest_ms else most
+
+    def packed(self, inferences: int) -> Self:
+        """Of a message of so many: each part is busy with all of them, before the last one is through."""
+        more_ms = (inferences - 1) * (self.uplink + self.cloud + self.downlink)
+        return replace(
+            self,
+            edge=inferences * self.edge,
+            uplink=inferences * self.uplink,
+            cloud=inferences * self.cloud,
+            downlink=inferences * self.downlink,
+            away_ms=self.away_ms + more_ms,
+        )
+
     @property
     def per_s(self) -> float:
-        """Inferences a second, if the slowest part never waits."""
+        """Inferences a second, if the slowest part never waits, one inference a message."""
         _, slowest_ms = self.slowest
         return 1000 / slowest_ms if slowest_ms else math.inf
 

@@ -48,7 +48,8 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
     per_s: inferences a second, n of them. slowest_part: the one that was busy longest in a single inference, edge
     (with noise and packing), uplink, cloud or downlink; slowest_per_s: its own rate, as measured, a link's from all
     bytes on the wire. predicted_per_s: the slowest part's as the plan has it. in_flight: the most exchanges at a
-    time. latency_ms: from an inference's input to its answer, among the others.
+    time. per_message: inferences that shared one, on average; they share its headers too, so that per_s can be above
+    slowest_per_s, which is of one a message. latency_ms: from an inference's input to its answer, among the others.
     """
 
     per_s: NonNegative
@@ -58,6 +59,7 @@ class Streamed(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: Count
     n: Count
     latency_ms: Quantiles
+    per_message: NonNegative = 1.0
 
 
 class CutChange(msgspec.Struct, frozen=True, kw_only=True):

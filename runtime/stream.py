@@ -1,21 +1,30 @@
-"""Many inferences at once: while one is on its way, the next ones compute. Answers keep their order. No torch here.
+"""Many inferences at once: while some are on their way, the next ones compute. Answers keep their order. No torch.
 
-The caller's own thread computes the edge half and adds the noise, one inference after the other, so that an
-`EdgeHalf` still has one caller and every inference its own draw. What is ready to be sent goes to threads of which
-each has a connection; there, round trips overlap. Sending and waiting release the interpreter's lock, as the engines
-do.
+The caller's thread takes inputs and gives answers. A thread of its own computes the edge half and adds the noise, so
+that an `EdgeHalf` still has one caller and every input its own draw. What is ready to be sent goes to threads of
+which each has a connection; there, round trips overlap. Sending and waiting release the interpreter's lock, as the
+engines do.
+
+A message costs three processes about a millisecond, however small it is. Inputs that wait anyway, for the edge or
+for a connection, therefore share one (micro-batching, as of NVIDIA Triton's dynamic batcher with no delay); one that
+finds nobody before it goes alone and at once.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Thread
+from threading import Condition, Thread
+from time import monotonic_ns
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from runtime.client import CloudClient
 from runtime.edge import EdgeHalf, Inference, Prepared
+from runtime.pace import Pace
+from runtime.sides import Agreement
 
 Array = NDArray[Any]
 #: Messages that wait beyond those in flight: a connection that has its answer finds the next one ready.
@@ -26,22 +35,12 @@ class _Pending:
     """An inference whose answer, or failure, is to come."""
 
     # As the sampler's: a queue in C where a future's locks are Python.
-    def __init__(self, prepared: Prepared | None = None) -> None:
-        self._prepared, self._came = prepared, SimpleQueue[Inference | BaseException]()
+    def __init__(self, inputs: Sequence[Array]) -> None:
+        self.inputs, self.rows, self.taken_ns = inputs, len(inputs[0]), monotonic_ns()
+        self._came = SimpleQueue[Inference | BaseException]()
 
-    @classmethod
-    def failed(cls, error: Exception) -> Self:
-        made = cls()
-        made._came.put(error)
-        return made
-
-    def run(self, edge: EdgeHalf, client: CloudClient) -> None:
-        prepared, self._prepared = self._prepared, None
-        assert prepared is not None
-        try:
-            self._came.put(edge.finish(prepared, client.send(prepared.message, request_id=prepared.request_id)))
-        except BaseException as error:
-            self._came.put(error)
+    def come(self, what: Inference | BaseException) -> None:
+        self._came.put(what)
 
     @property
     def done(self) -> bool:
@@ -55,42 +54,84 @@ class _Pending:
         return came
 
 
-def _work(jobs: "SimpleQueue[_Pending | None]", edge: EdgeHalf, client: CloudClient) -> None:
-    while (job := jobs.get()) is not None:
-        job.run(edge, client)
+@dataclass(frozen=True)
+class _Message:
+    """Inferences that go together. They come, or fail, together."""
+
+    prepared: Prepared
+    of: Sequence[_Pending]
+
+    def run(self, edge: EdgeHalf, client: CloudClient) -> None:
+        prepared = self.prepared
+        try:
+            done = edge.finish(prepared, client.send(prepared.message, request_id=prepared.request_id))
+            answers = done.apart([one.rows for one in self.of], [one.taken_ns for one in self.of])
+        except BaseException as error:
+            _fail(self.of, error)
+            return
+        for one, answer in zip(self.of, answers, strict=True):
+            one.come(answer)
+
+
+def _fail(together: Sequence[_Pending], error: BaseException) -> None:
+    for one in together:
+        one.come(error)
+
+
+def _joined(together: Sequence[_Pending]) -> Sequence[Array]:
+    """One batch of each input."""
+    if len(together) == 1:
+        return together[0].inputs
+    return [np.concatenate(parts) for parts in zip(*(one.inputs for one in together), strict=True)]
 
 
 class Stream:
-    """Overlapped inferences over several connections. To be closed: it holds threads.
+    """Overlapped inferences over several connections. To be closed: it holds threads, and the edge half until then.
 
-    In memory are at most `in_flight` + AHEAD inferences, from what is prepared to what has been answered and not
-    yet been taken.
+    In memory are at most `in_flight` + AHEAD messages of `pack` inferences, from what is taken to what has been
+    answered and not yet been given.
     """
 
-    def __init__(self, edge: EdgeHalf, client: CloudClient, *, in_flight: int) -> None:
+    def __init__(self, edge: EdgeHalf, client: CloudClient, *, in_flight: int, pack: int = 1) -> None:
         """client: the edge half's own; its first connection, and the terms of the others. in_flight: the most
-        exchanges at any time."""
-        self._edge, self.in_flight = edge, in_flight
+        exchanges at any time. pack: the most inferences in one of them; more than 1 only where both halves take any
+        number of rows."""
+        self._edge, self.in_flight, self.pack = edge, in_flight, pack
         self._clients = [client, *(client.sibling() for _ in range(in_flight - 1))]
-        self._jobs = SimpleQueue[_Pending | None]()
+        self._messages = SimpleQueue[_Message | None]()
         self._under_way = deque[_Pending]()
+        # What the three kinds of threads share, to be touched with the lock held.
+        self._change = Condition()
+        self._taken = deque[_Pending]()
+        self._unsent, self._closed = 0, False
         self._threads = [
-            Thread(target=_work, args=(self._jobs, edge, one), name="exchange", daemon=True) for one in self._clients
+            Thread(target=self._compute, name="stream edge", daemon=True),
+            *(Thread(target=self._exchange, args=(one,), name="exchange", daemon=True) for one in self._clients),
         ]
         for one in self._threads:
             one.start()
+
+    @classmethod
+    def paced(
+        cls, edge: EdgeHalf, client: CloudClient, *, pace: Pace, agreed: Agreement, in_flight: int | None = None
+    ) -> Self:
+        """As many inferences in a message, and messages on their way, as the parts' times ask for. in_flight: the
+        latter given."""
+        pack = pace.pack(batch=agreed.batch) if agreed.any_rows else 1
+        return cls(edge, client, in_flight=in_flight or pace.packed(pack).in_flight, pack=pack)
 
     def infer(self, batches: Iterable[Sequence[Array]]) -> Iterator[Inference]:
         """Answers in the order of what they answer. batches: arrays [rows, ...], one for each input, taken as there
         is room; they must not be written to until they are answered.
 
-        Raises what `EdgeHalf.infer` does, in the failed one's place; the stream is then closed, and those behind it
-        are given up. RuntimeError where it was closed before.
+        Raises what `EdgeHalf.infer` does, in the failed one's place, which is that of the first in its message; the
+        stream is then closed, and those behind it are given up. RuntimeError where it was closed before.
         """
         waiting = self._under_way
+        most = (self.in_flight + AHEAD) * self.pack
         try:
             for inputs in batches:
-                while waiting and (waiting[0].done or len(waiting) >= self.in_flight + AHEAD):
+                while waiting and (waiting[0].done or len(waiting) >= most):
                     yield waiting.popleft().result()
                 waiting.append(self._begun(inputs))
             while waiting:
@@ -105,25 +146,64 @@ class Stream:
         return sum(one.retries_made for one in self._clients)
 
     def _begun(self, inputs: Sequence[Array]) -> _Pending:
-        """Computed here, on its way; or failed already, which is for its turn to tell."""
-        if not self._threads:
-            raise RuntimeError("the stream is closed")
-        try:
-            pending = _Pending(self._edge.prepare(inputs))
-        except Exception as error:
-            return _Pending.failed(error)
-        self._jobs.put(pending)
+        pending = _Pending(inputs)
+        with self._change:
+            if self._closed:
+                raise RuntimeError("the stream is closed")
+            self._taken.append(pending)
+            if self._due():
+                self._change.notify()
         return pending
 
+    def _due(self) -> bool:
+        """Whether something is to be computed. Where a message waits for a connection, one more would only queue
+        behind it: what it would hold waits for more of its kind."""
+        return len(self._taken) >= self.pack or (bool(self._taken) and not self._unsent)
+
+    def _compute(self) -> None:
+        """What the edge's thread does."""
+        while together := self._next():
+            try:
+                message = _Message(self._edge.prepare(_joined(together)), together)
+            except BaseException as error:
+                _fail(together, error)
+                continue
+            with self._change:
+                if self._closed:
+                    return
+                self._unsent += 1
+            self._messages.put(message)
+
+    def _next(self) -> Sequence[_Pending]:
+        """Wait for what is due; nothing where the stream is closed."""
+        with self._change:
+            self._change.wait_for(lambda: self._closed or self._due())
+            if self._closed:
+                return ()
+            return [self._taken.popleft() for _ in range(min(self.pack, len(self._taken)))]
+
+    def _exchange(self, client: CloudClient) -> None:
+        """What each connection's thread does."""
+        while (message := self._messages.get()) is not None:
+            with self._change:
+                self._unsent -= 1
+                if self._due():
+                    self._change.notify()
+            message.run(self._edge, client)
+
     def close(self) -> None:
-        """Give up what is under way, end the threads and the connections. The edge half is the caller's, and so is
-        its connection, which serves no more where something was under way."""
+        """Give up what is under way, end the threads and the connections. The edge half is the caller's again, and so
+        is its connection, which serves no more where something was under way."""
+        with self._change:
+            self._closed = True
+            self._taken.clear()
+            self._change.notify()
         if any(not one.done for one in self._under_way):
             for client in self._clients:
                 client.abort()
         self._under_way.clear()
-        for _ in self._threads:
-            self._jobs.put(None)
+        for _ in self._clients:
+            self._messages.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()

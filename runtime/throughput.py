@@ -37,12 +37,15 @@ def streamed(
     classes: list[Array] = []
     latency_ms: list[float] = []
     # Connections are made and engines warm before the clock starts; the example is nobody's.
-    for _ in stream.infer(repeat(side.example, 2 * stream.in_flight)):
+    for _ in stream.infer(repeat(side.example, 2 * stream.in_flight * stream.pack)):
         pass
+    messages, newest = 0, ""
     start_ns = time.monotonic_ns()
     for done in stream.infer(part for part, _ in batches(inputs, rows=side.agreed.rows, most=batch)):
         classes.append(done.outputs[0].argmax(1))
-        latency_ms.append(done.total_ms)
+        latency_ms.append(done.queued_ns / 1e6 + done.total_ms)
+        messages += done.request_id != newest
+        newest = done.request_id
         watch(done)
         progress(min(len(classes) * batch, total), total)
     took_s = (time.monotonic_ns() - start_ns) / 1e9
@@ -56,4 +59,5 @@ def streamed(
         in_flight=stream.in_flight,
         n=len(latency_ms),
         latency_ms=Quantiles(float(p50), float(p95)),
+        per_message=len(latency_ms) / messages,
     )

@@ -126,7 +126,9 @@ def run(
         overlapped = None
         if stream:
             pace = Pace.measured(parts, used if server or emulate else None, exchange=singles[-1].exchange)
-            opened = stack.enter_context(Stream(half, client, in_flight=in_flight or pace.in_flight))
+            opened = stack.enter_context(
+                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=in_flight)
+            )
             planned = Pace.predicted(predicted, used)
             classes, overlapped = streamed(
                 opened, side, inputs, pace=pace, predicted=planned, watch=watch, progress=progress
