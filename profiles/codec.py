@@ -40,8 +40,8 @@ WIRE_ITEMSIZE: dict[str, int] = {"float32": 4, "float16": 2, "int8": 1}
 
 @lru_cache(maxsize=64)
 def _name(dtype: np.dtype[Any]) -> str:
-    """NumPy takes 8 µs to say it, as much as adding noise to a small tensor."""
-    return str(dtype)
+    """Whatever the byte order. NumPy takes 8 µs to say it, as much as adding noise to a small tensor."""
+    return str(dtype.name)
 
 
 def datatype_of(dtype: str) -> str:
@@ -50,7 +50,7 @@ def datatype_of(dtype: str) -> str:
 
 def datatype_in(tensor: NDArray[Any]) -> str:
     """The protocol's datatype of a tensor. Raises KeyError where it has none."""
-    return _DATATYPE_OF.get(tensor.dtype) or DATATYPES[str(tensor.dtype)]
+    return _DATATYPE_OF.get(tensor.dtype) or DATATYPES[_name(tensor.dtype)]
 
 
 def dtype_of(datatype: str) -> str:
@@ -97,6 +97,10 @@ def wire_dtype(dtype: str, wire: str) -> str:
     return wire
 
 
+#: The inverse of a smaller one is no finite number.
+_SMALLEST_SCALE = 2.0**-1000
+
+
 class Quantisation(msgspec.Struct, frozen=True):
     """The 256 levels of a tensor that crosses as int8: value = scale × (level − zero_point), level −128 … 127.
 
@@ -112,6 +116,7 @@ class Quantisation(msgspec.Struct, frozen=True):
         """Levels from low to high, the range widened to hold zero; half a level off at most in it, cut off beyond."""
         low, high = min(low, 0.0), max(high, 0.0)
         scale = (high / 255 - low / 255) or 1.0  # apart, as their difference may be no finite number
+        scale = max(scale, _SMALLEST_SCALE)
         return cls(scale, min(127, max(-128, round(-128 - low / scale))))
 
     @property

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -49,6 +49,7 @@ def crossed(tensor: Any, levels: Quantisation) -> Any:
 
 
 @given(FLOATS)
+@example(np.array([2.22507386e-309]))
 def test_int8_is_off_by_half_a_level_at_most_within_its_range(tensor: Any) -> None:
     levels = Quantisation.over(float(tensor.min()), float(tensor.max()))
     back = crossed(tensor, levels).astype(np.longdouble)
