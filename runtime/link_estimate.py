@@ -88,7 +88,7 @@ class LinkEstimate:
         )
 
     def _surprising(self) -> float:
-        """By how much an exchange must be off to surprise: so that a constant bias does, and what is usual does not."""
+        """How far off an exchange must be to surprise: a constant bias does, what is usual does not."""
         if len(self._offs) < FEW:
             return SURPRISE
         middle = median(self._offs)
