@@ -15,12 +15,13 @@ pass, where a mean, or a filter that forgets exponentially, would follow it.
 
 Links change by steps (another network, another cell) and stay for a while. So nothing fades: what was seen before a
 step is forgotten at once, and not before. A step is two exchanges on end that are off by like factors, or one and
-then a ping that is off as well, by more than 20 %, or four times what exchanges are usually off. One alone is passed
-over.
+then a ping that is off as well: by more than 20 %, or four times what exchanges usually differ among each other. One
+alone is passed over.
 """
 
 from collections import deque
 from collections.abc import Sequence
+from math import log
 from statistics import median
 
 import msgspec
@@ -28,18 +29,16 @@ import msgspec
 from planner.message_cost import NO_MESSAGE_COST, MessageCost
 from profiles.link import LinkProfile
 
-#: Relative distance from what was expected beyond which an exchange surprises.
+#: How far off what was expected a surprise is, as the logarithm of their ratio: so that both ways count alike.
 SURPRISE = 0.2
-#: ... and in what exchanges are usually off, on a link that is never the same.
-USUAL = 4.0
+#: ... in median deviations of the last exchanges, on a link that is never the same; never beyond MOST.
+USUAL, MOST = 4.0, 1.0
 #: A ping is short: so much its handling may differ.
 PING_SLACK_MS = 0.5
-#: Exchanges and pings that the medians are of; distances that tell what is usual.
-EXCHANGES, PINGS, DISTANCES = 15, 5, 20
-#: Fewer distances tell nothing.
-FEW = 5
-#: A rate that is beyond measuring, 10 Gbps.
-LEAST_MS_PER_LOAD = 1e-4
+#: Exchanges and pings that the medians are of; exchanges that tell what is usual, and so few that they do not.
+EXCHANGES, PINGS, USUAL_OF, FEW = 15, 5, 20, 5
+#: A rate, and a time, that are beyond measuring: 10 Gbps, a microsecond.
+LEAST_MS_PER_LOAD, LEAST_MS = 1e-4, 1e-3
 
 Point = tuple[float, float]
 
@@ -58,7 +57,7 @@ class LinkEstimate:
         self._known_pings = 0
         self._pinged_since = False
         self._suspects: list[Point] = []
-        self._distances: deque[float] = deque(maxlen=DISTANCES)
+        self._offs: deque[float] = deque(maxlen=USUAL_OF)
         self._limit = SURPRISE
         self.steps = 0
 
@@ -89,41 +88,35 @@ class LinkEstimate:
         )
 
     def _surprising(self) -> float:
-        """How far off a surprise is, relative to what was expected."""
-        return max(SURPRISE, USUAL * median(self._distances)) if len(self._distances) >= FEW else SURPRISE
-
-    def expected_ms(self, *, bytes_up: int, bytes_down: int) -> float:
-        return self._trip_ms + self._slope * self._load(bytes_up, bytes_down)
+        """How far off an exchange must be to surprise: a constant bias does, what is usual does not."""
+        if len(self._offs) < FEW:
+            return SURPRISE
+        middle = median(self._offs)
+        return min(MOST, max(SURPRISE, USUAL * median(abs(one - middle) for one in self._offs)))
 
     def exchanged(self, link_ms: float, *, bytes_up: int, bytes_down: int) -> bool:
         """One exchange, the server's own time taken off. Whether it surprises, so that a ping is worth its time."""
-        load = self._load(bytes_up, bytes_down)
-        off = link_ms / max(self.expected_ms(bytes_up=bytes_up, bytes_down=bytes_down), 1e-9) - 1
-        limit = self._limit = self._surprising()
-        self._distances.append(abs(off))
-        if abs(off) <= limit:
+        seen = (link_ms, self._load(bytes_up, bytes_down))
+        off, self._limit = self._off(seen), self._surprising()
+        self._offs.append(off)
+        if abs(off) <= self._limit:
             self._suspects.clear()
-            self._exchanges.append((link_ms, load))
+            self._exchanges.append(seen)
             self._solve()
             return False
-        suspect = (link_ms, load)
-        self._suspects = [one for one in self._suspects[-1:] if self._agree(one, suspect, within=2 * limit)]
-        self._pinged_since = self._pinged_since and bool(self._suspects)
-        self._suspects.append(suspect)
-        if len(self._suspects) > 1:
+        # Two on one new link are off alike, two that were late are not.
+        alike = [one for one in self._suspects[-1:] if abs(self._off(one) - off) <= 2 * self._limit]
+        self._pinged_since = self._pinged_since and bool(alike)
+        self._suspects = [*alike, seen]
+        if alike:
             self._step()
         return True
-
-    def _agree(self, one: Point, other: Point, *, within: float) -> bool:
-        """Whether two exchanges are off by like factors: two on one new link are, two that were late are not."""
-        first, second = (seen[0] / max(seen[0] - self._off(seen), 1e-9) for seen in (one, other))
-        return max(first, second) <= (1 + within) * min(first, second)
 
     def pinged(self, ping_ms: float, *, bytes_up: int, bytes_down: int) -> None:
         """One ping."""
         ping = (ping_ms, self._load(bytes_up, bytes_down))
-        off_ms = self._off(ping)
-        step = bool(self._suspects) and abs(off_ms) > max(self._limit * (ping_ms - off_ms), PING_SLACK_MS)
+        beyond_ms = abs(ping_ms - self._expected_ms(ping[1]))
+        step = bool(self._suspects) and abs(self._off(ping)) > self._limit and beyond_ms > PING_SLACK_MS
         if step or not self._known_pings:
             self._pings.clear()
         self._pings.append(ping)
@@ -138,10 +131,12 @@ class LinkEstimate:
         """Milliseconds at 1 Mbps up and ρ Mbps down."""
         return 8e-3 * (bytes_up + bytes_down / self._ratio)
 
+    def _expected_ms(self, load: float) -> float:
+        return max(LEAST_MS, self._trip_ms + self._slope * load)
+
     def _off(self, seen: Point) -> float:
-        """Milliseconds above what was expected."""
-        took_ms, load = seen
-        return took_ms - self._trip_ms - self._slope * load
+        """ln(seen / expected)."""
+        return log(max(LEAST_MS, seen[0]) / self._expected_ms(seen[1]))
 
     def _step(self) -> None:
         """Another link: what surprised is all that is known of it, and a ping since."""
