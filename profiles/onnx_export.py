@@ -2,13 +2,14 @@
 
 The exporter is `torch.onnx`'s by tracing (`dynamo=False`), the one that writes these versions. Traps stepped around
 (torch 2.13): an ATen overload writes a size down as the number it was, so sizes are read by `Tensor.size` and what
-takes one is called by its Python name, which keeps it open; batch normalisation made functional has no symbol.
+takes one is called by its Python name, which keeps it open; batch normalisation made functional has no symbol; a
+name that is a number (a layer of `Sequential`) is refused, so that names are given when all is written.
 What else goes wrong silently is found by running the file once, with other numbers and rows than it was traced with.
 """
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ OPSET, IR_VERSION = 15, 8
 #: Protobuf's limit, less what a graph may take beside its weights.
 MOST_WEIGHT_BYTES = 2**31 - 2**24
 INSTEAD = "run it with --engine torch"
+
+#: Stands before a tensor's name while the exporter writes it, and keeps it apart from the exporter's own.
+SPELT = "plan:"
 
 _aten = torch.ops.aten
 #: Batch normalisation made functional: the exporter knows it by its Python name alone.
@@ -52,8 +56,15 @@ def to_onnx(
     if weights > MOST_WEIGHT_BYTES:
         raise ModelError(f"weights of {weights / 1e9:.1f} GB do not fit an ONNX file of at most 2 GB; {INSTEAD}")
     given = [_rows(value, 2) for value in example] if any_rows else list(example)
-    data = _export(module, given, any_rows=any_rows, inputs=inputs, outputs=outputs)
-    data = _named(data, inputs=inputs, outputs=outputs)
+    spelt = {name: f"{SPELT}{name}" for name in (*inputs, *outputs)}
+    data = _export(
+        module,
+        given,
+        any_rows=any_rows,
+        inputs=[spelt[name] for name in inputs],
+        outputs=[spelt[name] for name in outputs],
+    )
+    data = _named(data, spelt=spelt, inputs=inputs, outputs=outputs)
     if check:
         _require_equal(data, module, [_other(value, any_rows=any_rows) for value in given])
     return data
@@ -148,23 +159,27 @@ def _slice(x: torch.Tensor, dim: int = 0, start: Any = None, end: Any = None, st
     return x[(slice(None),) * (dim % x.ndim) + (slice(start, end, step),)]
 
 
-def _named(data: bytes, *, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """The file, held to its versions. An input that is a result under its own name (a public input that crosses) is
-    given out as it is: the exporter renames the input and copies it."""
+def _named(data: bytes, *, spelt: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The file, held to its versions, its tensors by their names. spelt: how the exporter was told each.
+
+    An input that is a result under its own name (a public input that crosses) is given out as it is: the exporter
+    renames the input and copies it.
+    """
     import onnx
 
     made = onnx.load_model_from_string(data)
     _require_old(made)
-    if not (both := set(inputs).intersection(outputs)):
-        return data
     graph = made.graph
+    both = {spelt[name] for name in set(inputs).intersection(outputs)}
     for node in [node for node in graph.node if node.op_type == "Identity" and node.output[0] in both]:
         graph.node.remove(node)
-    renamed = {value.name: name for value, name in zip(graph.input, inputs, strict=True)}
-    for value in graph.input:
-        value.name = renamed[value.name]
+    names = {written: name for name, written in spelt.items()}
+    names |= {value.name: name for value, name in zip(graph.input, inputs, strict=True)}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.name = names.get(value.name, value.name)
     for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
     return bytes(made.SerializeToString())
 
 

@@ -67,8 +67,14 @@ def test_the_larger_zoo_is_equal_as_well(name: str) -> None:
     require_whole_equal(network, exported(network))
 
 
+def numbered() -> tuple[torch.nn.Module, torch.Tensor]:
+    """Its layers' names, and so its tensors', are numbers."""
+    return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2)), torch.rand(1, 6)
+
+
 AWKWARD = (
     *networks.ALL,
+    numbered,
     networks.fixed,
     several.residual,
     several.dense,
