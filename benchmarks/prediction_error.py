@@ -96,8 +96,8 @@ def stand_in(plan: Plan, agreed: Agreement) -> LaplaceNoise:
     return LaplaceNoise(made)
 
 
-def measure_cut(plan: Plan, repeats: Repeats) -> list[Inference]:
-    """Single inferences of a plan over its emulated link, each after the pause that profiles take."""
+def measure_cut(plan: Plan, repeats: Repeats, *, pause_ms: float = PAUSE_MS) -> list[Inference]:
+    """Single inferences of a plan over its emulated link, each after a pause, by default the one that profiles take."""
     _, side = planned_edge(plan)
     noise = stand_in(plan, side.agreed)
     found = []
@@ -111,7 +111,7 @@ def measure_cut(plan: Plan, repeats: Repeats) -> list[Inference]:
         for _ in range(repeats.warm_ups if plan.predicted.total_ms < 1000 else 1):
             once_s = edge.infer(side.example).total_ms / 1000
         for _ in range(repeats.count(once_s)):
-            time.sleep(PAUSE_MS / 1000)
+            time.sleep(pause_ms / 1000)
             found.append(edge.infer(side.example))
     return found
 
