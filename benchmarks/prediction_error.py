@@ -97,7 +97,7 @@ def stand_in(plan: Plan, agreed: Agreement) -> LaplaceNoise:
 
 
 def measure_cut(plan: Plan, repeats: Repeats, *, pause_ms: float = PAUSE_MS) -> list[Inference]:
-    """Single inferences of a plan over its emulated link, each after a pause, by default the one that profiles take."""
+    """Single inferences of a plan over its emulated link, each after a pause: that of profiles, if no other."""
     _, side = planned_edge(plan)
     noise = stand_in(plan, side.agreed)
     found = []

@@ -17,10 +17,8 @@ from planner import plan as plans
 from planner.plan import Plan
 from profiles import artifact
 from profiles.errors import PlanError
-from profiles.link import LinkProfile
 from runtime import adaptive_trial, own
-from runtime.guard import ClientSecurity
-from runtime.local import local_cloud
+from runtime.reach import HERE, Reach
 from runtime.record import RunRecord
 from runtime.sides import require_cut
 
@@ -30,18 +28,13 @@ class AdaptiveRun:
     """file: the plan that is begun with. folder: of prepared cuts. noise: for the plan's own cut, else the folder's.
 
     The others as `trial.run` has them; keyed: draws are, by this device's secret.
-    timeout_s: of one exchange, with all that is sent again.
     """
 
     file: Path
     folder: Path
     noise: Path | None = None
-    server: str | None = None
-    security: ClientSecurity | None = None
-    link: LinkProfile | None = None
-    emulate: bool = True
+    reach: Reach = HERE
     keyed: bool = False
-    timeout_s: float = 30.0
 
     @property
     def files(self) -> list[Path]:
@@ -77,13 +70,9 @@ class AdaptiveRun:
             self.folder,
             learned,
             catalog.load_dataset(data or learned[self.plan.cut.name].facts.data),
-            server=self.server,
-            security=self.security,
-            link=self.link,
-            emulate=self.emulate,
+            reach=self.reach,
             secret=self._secret,
             samples=samples,
-            timeout_s=self.timeout_s,
             progress=progress,
         )
 
@@ -92,9 +81,8 @@ class AdaptiveRun:
         plan, learned = self.plan, self.noises
         sides = {name: one.edge for name, one in adaptive_trial.wholes(self.prepared).items()}
         inputs = own.load(source, sides[plan.cut.name].inputs)
-        way = (self.link or plan.link) if self.emulate else None
         with ExitStack() as stack:
-            url = self.server or stack.enter_context(local_cloud(plan, way, prepared=self.folder))
+            url = stack.enter_context(self.reach.cloud(plan, prepared=self.folder))
             opened = adaptive_trial.adaptive_edge(
                 url,
                 self.prepared,
@@ -102,9 +90,8 @@ class AdaptiveRun:
                 learned,
                 start=plan.cut.name,
                 prior=plan.link,
-                security=self.security,
+                reach=self.reach,
                 secret=self._secret,
-                timeout_s=self.timeout_s,
             )
             edge = stack.enter_context(opened)
             done = adaptive_trial.answered(edge, inputs, sides[plan.cut.name].agreed)

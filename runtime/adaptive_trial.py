@@ -30,9 +30,8 @@ from profiles.link import LinkProfile
 from runtime.adaptation import AdaptiveEdge, PreparedHalf
 from runtime.connecting import connect
 from runtime.edge import Inference
-from runtime.guard import ClientSecurity
-from runtime.local import local_cloud
 from runtime.parts import measured_parts
+from runtime.reach import HERE, Reach
 from runtime.record import PredictedParts, RunRecord
 from runtime.sides import Agreement, EdgeSide, prepared_name
 from runtime.trial import Progress, Watch
@@ -99,9 +98,8 @@ def adaptive_edge(
     *,
     start: str,
     prior: LinkProfile,
-    security: ClientSecurity | None = None,
+    reach: Reach = HERE,
     secret: bytes | None = None,
-    timeout_s: float = 30.0,
 ) -> Iterator[AdaptiveEdge]:
     """Every cut with a connection of its own, warm. secret: draws are keyed by it and the input, else fresh.
 
@@ -113,7 +111,7 @@ def adaptive_edge(
             plan, one = prepared.cuts[name].plan, learned[name]
             served = msgspec.structs.replace(plan.model, name=prepared_name(plan.model.name, name))
             named = msgspec.structs.replace(plan, model=served)
-            client = stack.enter_context(connect(url, named, side, security, timeout_s=timeout_s))
+            client = stack.enter_context(connect(url, named, side, reach))
             half = side.half(one.noise, client, quantisation=one.facts.quantisation, key=one.key(secret), timing=True)
             halves[name] = PreparedHalf(plan, stack.enter_context(half), client)
         edge = AdaptiveEdge(halves, start=start, prior=prior)
@@ -128,13 +126,9 @@ def run(
     learned: Mapping[str, CutNoise],
     data: Dataset,
     *,
-    server: str | None = None,
-    security: ClientSecurity | None = None,
-    link: LinkProfile | None = None,
-    emulate: bool = True,
+    reach: Reach = HERE,
     secret: bytes | None = None,
     samples: int = 300,
-    timeout_s: float = 30.0,
     watch: Watch = lambda done: None,
     progress: Progress = lambda done, of: None,
 ) -> RunRecord:
@@ -146,19 +140,11 @@ def run(
     inputs = tuple(one[: samples * plan.settings.batch] for one in inputs)
     difference, clean = made[start].held_against(inputs)
     difference = max(difference, *(one.difference(inputs) for one in made.values()))
-    used, classes, singles = link or plan.link, list[Array](), list[Inference]()
+    used, classes, singles = reach.link_of(plan), list[Array](), list[Inference]()
     with ExitStack() as stack:
-        url = server or stack.enter_context(local_cloud(plan, used if emulate else None, prepared=folder))
+        url = stack.enter_context(reach.cloud(plan, prepared=folder))
         opened = adaptive_edge(
-            url,
-            prepared,
-            sides,
-            learned,
-            start=start,
-            prior=plan.link,
-            security=security,
-            secret=secret,
-            timeout_s=timeout_s,
+            url, prepared, sides, learned, start=start, prior=plan.link, reach=reach, secret=secret
         )
         edge = stack.enter_context(opened)
         for done, count in answered(edge, inputs, sides[start].agreed):
@@ -173,8 +159,7 @@ def run(
             edge,
             compare(clean, np.concatenate(classes), data.test.labels[: len(clean)]),
             link=used,
-            emulated=server is None and emulate,
-            server=server,
+            reach=reach,
             draw="fresh" if secret is None else "keyed",
             difference=difference,
         )
@@ -195,21 +180,20 @@ def _record(
     accuracy: Accuracy,
     *,
     link: LinkProfile,
-    emulated: bool,
-    server: str | None,
+    reach: Reach,
     draw: Literal["fresh", "keyed"],
     difference: float,
 ) -> RunRecord:
     predicted = on_link(plan.predicted, planned=plan.link, link=link, message=edge.message)
     cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=edge.message)
-    parts = measured_parts(singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None)
+    parts = measured_parts(singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=reach.local)
     exchange, client = singles[-1].exchange, edge.halves[edge.current].client
     return RunRecord(
         model=plan.model.name,
         cut=plan.cut.name,
-        link=link.label if emulated else "as it is",
-        emulated=emulated,
-        server=server or "local process",
+        link=link.label if reach.emulated else "as it is",
+        emulated=reach.emulated,
+        server=reach.server or "local process",
         samples=len(singles),
         accuracy=accuracy,
         latency_ms=parts,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from planner.plan import Plan
 from profiles.errors import PeerError, UnansweredError
 from runtime.client import CloudClient
-from runtime.guard import ClientSecurity
+from runtime.reach import HERE, Reach
 from runtime.sides import EdgeSide
 
 
@@ -13,18 +13,17 @@ def connect(
     url: str,
     plan: Plan,
     side: EdgeSide,
-    security: ClientSecurity | None = None,
+    reach: Reach = HERE,
     *,
-    timeout_s: float = 30.0,
     absent: Callable[[PeerError], None] | None = None,
 ) -> CloudClient:
-    """A client whose server has the plan's cloud half. timeout_s: of one exchange, with all that is sent again.
+    """A client whose server has the plan's cloud half. reach: its security and time.
 
     absent: told where the server does not answer, which is then no error.
     Raises PeerError where its inputs are not what crosses, or nobody answers.
     """
     sent = {one.facts().described() for one in side.agreed.sent}
-    client = CloudClient(url, plan.model.name, security=security, timeout_s=timeout_s)
+    client = CloudClient(url, plan.model.name, security=reach.security, timeout_s=reach.timeout_s)
     try:
         served = {one.described() for one in client.metadata().inputs}
         if served != sent:

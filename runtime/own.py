@@ -20,15 +20,13 @@ from planner.plan import Plan
 from profiles import artifact
 from profiles.engine import batches
 from profiles.errors import DataError, PeerError
-from profiles.link import LinkProfile
 from runtime.connecting import connect
 from runtime.edge import EdgeHalf, Inference
 from runtime.fallback import LocalAnswer, StandbyEdge
-from runtime.guard import ClientSecurity
-from runtime.local import local_cloud
 from runtime.pace import Pace
+from runtime.reach import HERE, Reach
 from runtime.sides import EdgeSide
-from runtime.stream import Stream
+from runtime.stream import Stream, Streaming
 from runtime.trial import BATCH
 
 Array = NDArray[Any]
@@ -51,25 +49,19 @@ def run(
     target: Path,
     *,
     side: EdgeSide | None = None,
-    server: str | None,
-    link: LinkProfile | None,
-    security: ClientSecurity | None = None,
+    reach: Reach = HERE,
     key: DrawKey | None = None,
-    stream: bool = False,
-    in_flight: int | None = None,
-    timeout_s: float = 30.0,
+    streaming: Streaming | None = None,
     fallback: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Answered:
     """Inputs from a file through the split network, the first output to an .npy; nothing is written where one fails.
 
     source: an .npy [n, ...]; of a network with several inputs an .npz with one such array for each, by its name.
-    side: the edge's, of a split folder; without it the plan's model is loaded. link: emulated in front of a local
-    cloud, None for plain loopback. security: TLS and token for the server. key: draws are keyed, else fresh.
-    stream: inferences of the planned batch, many at once, at most in_flight on their way (None: as the plan
-    predicts to keep the link busy); else large batches, one after the other. timeout_s: of one exchange, with all
-    that is sent again. fallback: what the cloud does not answer the whole network on the edge does, and `tell` is
-    told so; not with a side, nor with a stream.
+    side: the edge's, of a split folder; without it the plan's model is loaded. reach: where the cloud is. key: draws
+    are keyed, else fresh. streaming: inferences of the planned batch, many at once, as many as the plan predicts to
+    keep the link busy; else large batches, one after the other. fallback: what the cloud does not answer the whole
+    network on the edge does, and `tell` is told so; not with a side, nor streaming.
     Raises DataError: not arrays of the shapes and types the model takes. PeerError: the server does not answer.
     """
     whole = None
@@ -80,22 +72,20 @@ def run(
         whole = whole_engine(plan, cut) if fallback else None
     inputs = load(source, side.inputs)
     with ExitStack() as stack:
-        url = stack.enter_context(local_cloud(plan, link)) if server is None else server
+        url = stack.enter_context(reach.cloud(plan))
         absent: list[PeerError] = []
-        client = stack.enter_context(
-            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if whole else None)
-        )
+        client = stack.enter_context(connect(url, plan, side, reach, absent=absent.append if whole else None))
         half = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key))
         edge: EdgeHalf | StandbyEdge = half
         if whole is not None:
             edge = StandbyEdge(half, client, whole, absent=absent, tell=tell)
         done: Iterable[Inference | LocalAnswer]
-        if stream:
-            used = link or plan.link
+        if streaming:
+            used = reach.link_of(plan)
             message = MessageCost.between(plan.edge, plan.cloud)
             pace = Pace.predicted(on_link(plan.predicted, planned=plan.link, link=used, message=message), used)
             opened = stack.enter_context(
-                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=in_flight)
+                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=streaming.in_flight)
             )
             parts = batches(inputs, rows=side.agreed.rows, most=side.agreed.batch)
             done = opened.infer(part for part, _ in parts)

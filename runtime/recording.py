@@ -15,6 +15,7 @@ from profiles.link import LinkProfile
 from runtime.edge import Inference
 from runtime.fallback import LocalAnswer, StandbyEdge
 from runtime.parts import quantiles
+from runtime.reach import Reach
 from runtime.record import MeasuredParts, PredictedParts, RunRecord, Streamed
 
 Array = NDArray[Any]
@@ -40,8 +41,7 @@ def recorded(
     link: LinkProfile,
     accuracy: Any,
     *,
-    server: str | None,
-    emulated: bool,
+    reach: Reach,
     draw: Literal["fresh", "keyed"],
     difference: float | None,
     engines: tuple[str, str],
@@ -58,15 +58,15 @@ def recorded(
         exchange = measured.singles[-1].exchange
         bytes_up, bytes_down = exchange.bytes_up, exchange.bytes_down
     limit_ms = None
-    if emulated and parts.cloud is not None:
+    if reach.emulated and parts.cloud is not None:
         wire_ms = 8e-3 * (bytes_up / link.uplink_mbps + bytes_down / link.downlink_mbps)
         limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
     return RunRecord(
         model=plan.model.name,
         cut=plan.cut.name,
-        link=link.label if server is None and emulated else "as it is",
-        emulated=emulated,
-        server=server or "local process",
+        link=link.label if reach.emulated else "as it is",
+        emulated=reach.emulated,
+        server=reach.server or "local process",
         samples=len(measured.singles) + len(measured.local),
         accuracy=accuracy,
         latency_ms=parts,

@@ -85,6 +85,13 @@ def _joined(together: Sequence[_Pending]) -> Sequence[Array]:
     return [np.concatenate(parts) for parts in zip(*(one.inputs for one in together), strict=True)]
 
 
+@dataclass(frozen=True)
+class Streaming:
+    """How inferences are overlapped. in_flight: exchanges at any time, None for as many as keep the link busy."""
+
+    in_flight: int | None = None
+
+
 class Stream:
     """Overlapped inferences over several connections. To be closed: it holds threads, and the edge half until then.
 

@@ -25,19 +25,17 @@ from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles.engine import batches
 from profiles.errors import PeerError
-from profiles.link import LinkProfile
 from runtime.client import CloudClient
 from runtime.connecting import connect
 from runtime.edge import EdgeHalf, Inference
 from runtime.fallback import LocalAnswer, StandbyEdge
-from runtime.guard import ClientSecurity
-from runtime.local import local_cloud
 from runtime.pace import Pace
 from runtime.parts import measured_parts
+from runtime.reach import HERE, Reach
 from runtime.record import RunRecord
 from runtime.recording import Measured, recorded
 from runtime.sides import EdgeSide, cloud_only_name
-from runtime.stream import Stream
+from runtime.stream import Stream, Streaming
 from runtime.throughput import streamed
 
 if TYPE_CHECKING:
@@ -57,29 +55,22 @@ def run(
     data: Dataset,
     *,
     side: EdgeSide | None = None,
-    server: str | None = None,
-    security: ClientSecurity | None = None,
-    link: LinkProfile | None = None,
-    emulate: bool = True,
+    reach: Reach = HERE,
     key: DrawKey | None = None,
     samples: int = 300,
-    stream: bool = False,
-    in_flight: int | None = None,
-    watch: Watch = lambda done: None,
-    timeout_s: float = 30.0,
+    streaming: Streaming | None = None,
     fallback: bool = False,
+    watch: Watch = lambda done: None,
     progress: Progress = lambda done, of: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> RunRecord:
     """Run a plan's two halves over a real socket on a test set.
 
     side: the edge's, of a split folder; without it the plan's model is loaded, and its halves are held against it.
-    server: URL of a cloud that runs; without one a local process is started. security: TLS and token for it. link:
-    emulate this one instead of the plan's. key: draws are keyed by it and the input, else fresh. samples: single
-    inferences that are timed. stream: the test set many inferences at once, at most in_flight on their way (None: as
-    many as keep the link busy). watch: is told of every inference that is timed. timeout_s: of one exchange, with all
-    that is sent again. fallback: what the cloud does not answer the whole network on the edge does, and `tell` is
-    told so; not with a side, nor with a stream.
+    reach: where the cloud is. key: draws are keyed by it and the input, else fresh. samples: single inferences that
+    are timed. streaming: the test set many inferences at once. fallback: what the cloud does not answer the whole
+    network on the edge does, and `tell` is told so; not with a side, nor streaming. watch: is told of every inference
+    that is timed.
     Raises NoiseError (noise for something else), EqualityError, DataError, PeerError.
     """
     require_match(facts, plan, origin="noise")
@@ -91,43 +82,40 @@ def run(
         side = whole.edge
     inputs = side.fitting(data.test.inputs, origin=data.name)
     difference, clean = whole.held_against(inputs) if whole else (None, None)
-    used = link or plan.link
+    used = reach.link_of(plan)
     message = MessageCost.between(plan.edge, plan.cloud)
     predicted = on_link(plan.predicted, planned=plan.link, link=used, message=message)
     with ExitStack() as stack:
-        url = server
-        if url is None:
-            url = stack.enter_context(local_cloud(plan, used if emulate else None))
+        url = stack.enter_context(reach.cloud(plan))
         absent: list[PeerError] = []
-        client = stack.enter_context(
-            connect(url, plan, side, security, timeout_s=timeout_s, absent=absent.append if fallback else None)
-        )
+        client = stack.enter_context(connect(url, plan, side, reach, absent=absent.append if fallback else None))
         half = stack.enter_context(side.half(noise, client, quantisation=facts.quantisation, key=key, timing=True))
         standby = None
         if fallback and whole is not None:
             standby = StandbyEdge(half, client, whole.engine(), absent=absent, tell=tell)
         edge = standby or half
         reference = None
-        if server is None and whole is not None:
-            named = CloudClient(url, cloud_only_name(plan.model.name), timeout_s=timeout_s)
+        if reach.local and whole is not None:
+            named = CloudClient(url, cloud_only_name(plan.model.name), timeout_s=reach.timeout_s)
             reference = whole.cloud_only(stack.enter_context(named))
         first, reference_ms = _timed(
             edge,
             reference,
             side,
-            repeat(side.example, samples) if stream else _first(inputs, side.agreed.batch, samples, progress),
+            repeat(side.example, samples) if streaming else _first(inputs, side.agreed.batch, samples, progress),
             watch,
         )
         singles = [one for one in first if isinstance(one, Inference)]
         local = [one for one in first if isinstance(one, LocalAnswer)]
         parts = measured_parts(
-            singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=server is None, local=local
+            singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=reach.local, local=local
         )
         overlapped = None
-        if stream:
-            pace = Pace.measured(parts, used if server or emulate else None, exchange=singles[-1].exchange)
+        if streaming:
+            over = used if reach.emulated or not reach.local else None
+            pace = Pace.measured(parts, over, exchange=singles[-1].exchange)
             opened = stack.enter_context(
-                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=in_flight)
+                Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=streaming.in_flight)
             )
             planned = Pace.predicted(predicted, used)
             classes, overlapped = streamed(
@@ -145,8 +133,7 @@ def run(
         predicted,
         used,
         compare(clean, classes, data.test.labels),
-        server=server,
-        emulated=server is None and emulate,
+        reach=reach,
         draw="fresh" if key is None else "keyed",
         difference=difference,
         engines=(plan.edge.engine if whole else side.engine.name, cloud_engine.removeprefix("plan_")),

@@ -33,6 +33,7 @@ from profiles.trace import trace
 from runtime import folders, splitting, trial
 from runtime.external_data import require_self_contained
 from runtime.opening import to_run, to_serve
+from runtime.reach import Reach
 
 ROOT = Path(__file__).parents[2]
 OURS = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -236,7 +237,7 @@ def test_a_tensor_marked_as_public_in_the_manifest_is_not_sent(broken: Path, mni
     noise, facts = collection.read(broken / "edge" / "noise.safetensors")
     with serving(*to_serve(broken / "cloud", with_reference=False, threads=1).values()) as url:
         with pytest.raises(PlanError, match="the noise is for flatten; what crosses and takes noise is"):
-            trial.run(plan, noise, facts, mnist, side=side, server=url, samples=5)
+            trial.run(plan, noise, facts, mnist, side=side, reach=Reach(url), samples=5)
 
 
 def test_nothing_is_sent_without_noise(broken: Path, plan_command: Callable[..., Any]) -> None:

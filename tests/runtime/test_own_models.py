@@ -25,6 +25,7 @@ from profiles.models import load_model
 from profiles.profiling import profile
 from profiles.trace import trace
 from runtime import own, trial
+from runtime.reach import Reach
 from runtime.record import RunRecord
 from runtime.serving import served_models
 
@@ -49,7 +50,7 @@ def learned(plan: Plan, data: str = "own_models:images") -> Learned:
 def ran(plan: Plan, noise: Learned, samples: int = 3) -> RunRecord:
     with serving(*served_models(plan, with_reference=False).values()) as url:
         data = catalog.load_dataset("own_models:images")
-        return trial.run(plan, noise.noise, noise.facts, data, server=url, samples=samples)
+        return trial.run(plan, noise.noise, noise.facts, data, reach=Reach(url), samples=samples)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_the_answer_with_hardly_any_noise_is_the_models_own(tmp_path: Path) -> N
     np.save(tmp_path / "x.npy", inputs)
     with serving(*served_models(plan, with_reference=False).values()) as url:
         given = (plan, noise.noise, noise.facts, tmp_path / "x.npy", tmp_path / "y.npy")
-        own.run(*given, server=url, link=None)
+        own.run(*given, reach=Reach(url))
     expected = EagerEngine(trace(load_model("own_models:early"))).run([inputs])[0]
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-3)
 

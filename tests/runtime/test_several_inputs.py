@@ -26,6 +26,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 from runtime import own, trial
 from runtime.client import CloudClient
+from runtime.reach import Reach
 from runtime.serving import edge_side, served_models
 from runtime.sides import cloud_only_name
 from runtime.whole import WholeNetwork
@@ -94,7 +95,7 @@ def test_no_float_tensor_crosses_clean_and_the_others_as_they_are(
 def test_a_test_set_of_several_inputs_runs(encoder: Plan, noise: Learned) -> None:
     data = catalog.load_dataset("several:texts")
     with serving(*served_models(encoder, with_reference=False).values()) as url:
-        record = trial.run(encoder, noise.noise, noise.facts, data, server=url, samples=3)
+        record = trial.run(encoder, noise.noise, noise.facts, data, reach=Reach(url), samples=3)
     assert record.accuracy.clean == 100
     assert record.accuracy.n == len(data.test)
     assert record.equal_to_whole
@@ -122,7 +123,7 @@ def test_own_inputs_by_name_from_file_to_file(encoder: Plan, noise: Learned, tmp
     np.savez(tmp_path / "x.npz", attention_mask=split.inputs[1], input_ids=split.inputs[0])
     with serving(*served_models(encoder, with_reference=False).values()) as url:
         given = (encoder, noise.noise, noise.facts, tmp_path / "x.npz", tmp_path / "y.npy")
-        assert own.run(*given, server=url, link=None).inputs == 200
+        assert own.run(*given, reach=Reach(url)).inputs == 200
     answers = np.load(tmp_path / "y.npy")
     assert answers.shape == (200, several.CLASSES)
     # Far better than chance; with the inputs swapped it would not be.

@@ -19,6 +19,7 @@ from profiles import artifact
 from profiles.errors import EqualityError, PeerError
 from profiles.link import presets
 from runtime import trial
+from runtime.reach import Reach
 from runtime.record import RunRecord
 from runtime.serving import served_models
 
@@ -75,7 +76,9 @@ def test_a_server_elsewhere_is_used_and_never_sent_an_input(
     lenet_plan: Plan, lenet_learned: Learned, mnist: Dataset
 ) -> None:
     with serving(*served_models(lenet_plan, with_reference=False).values()) as url:
-        found = trial.run(lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), server=url, samples=5)
+        found = trial.run(
+            lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), reach=Reach(url), samples=5
+        )
     assert not found.emulated
     assert found.cloud_only_provenance == "modelled"
     assert found.speedup_vs_cloud_only is None
@@ -87,7 +90,7 @@ def test_a_server_with_another_cut_is_refused(lenet_plan: Plan, lenet_learned: L
     other = msgspec.structs.replace(lenet_plan, cut=Cut(pool2.name, pool2.edge_nodes, pool2.crossing))
     with serving(*served_models(other, with_reference=False).values()) as url:
         with pytest.raises(PeerError, match="start `plan serve` there with this plan"):
-            trial.run(lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), server=url, samples=5)
+            trial.run(lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), reach=Reach(url), samples=5)
 
 
 def test_halves_that_differ_stop_before_anything_is_sent(
@@ -101,7 +104,7 @@ def test_halves_that_differ_stop_before_anything_is_sent(
         return [value + 1e-3 * len(inputs[0][0].shape) for value in plain(self, inputs)]
 
     monkeypatch.setattr(TorchEngine, "run", off)
-    monkeypatch.setattr(trial, "local_cloud", lambda *_: pytest.fail("a cloud was started"))
+    monkeypatch.setattr("runtime.reach.local_cloud", lambda *_: pytest.fail("a cloud was started"))
     with pytest.raises(EqualityError):
         trial.run(lenet_plan, lenet_learned.noise, lenet_learned.facts, small(mnist), samples=5)
 

@@ -25,6 +25,7 @@ from profiles.link import presets
 from profiles.profiling import profile
 from runtime import trial
 from runtime.client import CloudClient
+from runtime.reach import Reach
 from runtime.serving import edge_side, served_models
 
 #: Network, cut, public inputs, data, and bytes of what crosses by wire.
@@ -91,7 +92,7 @@ def test_a_byte_an_element_stays_within_the_budget_on_held_out_data(
 ) -> None:
     held_out = Dataset("mnist", mnist.train, mnist.holdout())
     with serving(*served_models(int8_plan, with_reference=False).values()) as url:
-        record = trial.run(int8_plan, int8_noise.noise, int8_noise.facts, held_out, server=url, samples=20)
+        record = trial.run(int8_plan, int8_noise.noise, int8_noise.facts, held_out, reach=Reach(url), samples=20)
     assert record.upload_bytes == 120
     assert record.wire == "int8"
     found = record.accuracy
