@@ -83,8 +83,7 @@ PARTS = ("edge", "noise", "uplink", "cloud", "downlink", "total")
 
 
 def plans(device: DeviceProfile, link: str, names: Sequence[str] | None = None) -> Iterator[Plan]:
-    """One for every legal cut, in graph order: of a chain these are the linear ones, which a plan carries. names: these
-    alone."""
+    """One for every legal cut: of a chain these are the linear ones, which a plan carries. names: these alone."""
     every = cut(device, device, load(link), noise="laplace")
     for name in (one.name for one in every.candidates):
         if names is None or name in names:
