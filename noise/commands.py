@@ -170,7 +170,7 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
 
 def _share_rows(result: "LearnResult") -> list[Row]:
     share = result.edge_flops_share
-    return [] if share is None else [Row(("FLOPs on top of the edge half's", f"{100 * share:.2g} %"))]
+    return [] if share is None else [Row(("FLOPs on top of the edge half's", f"{100 * share:{'.0f' if share > 1 else '.2g'}} %"))]
 
 
 def _bound_rows(result: "LearnResult") -> list[Row]:
