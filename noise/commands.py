@@ -9,7 +9,7 @@ import typer
 from noise.data_commands import data_app
 from noise.model_commands import models_app
 from profiles.commands import Json
-from profiles.terminal import Row, Terminal, size
+from profiles.terminal import Row, Terminal, percent, size
 
 if TYPE_CHECKING:
     from noise.collection import BoundFacts
@@ -170,7 +170,7 @@ def show(terminal: Terminal, result: "LearnResult") -> None:
 
 def _share_rows(result: "LearnResult") -> list[Row]:
     share = result.edge_flops_share
-    return [] if share is None else [Row(("FLOPs on top of the edge half's", f"{100 * share:{'.0f' if share > 1 else '.2g'}} %"))]
+    return [] if share is None else [Row(("FLOPs on top of the edge half's", percent(share)))]
 
 
 def _bound_rows(result: "LearnResult") -> list[Row]:

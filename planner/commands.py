@@ -206,7 +206,7 @@ def verdict(plan: "Plan") -> list[str]:
             f"{message.up_bytes(count)} bytes of headers that `sends` does not show{_handled_by(plan)}"
         )
     if (share := plan.settings.noise_share) is not None:
-        lines.append(f"{plan.settings.noise} noise takes {100 * share:{'.0f' if share > 1 else '.2g'}} % of the edge half's FLOPs on top")
+        lines.append(f"{plan.settings.noise} noise takes {percent(share)} of the edge half's FLOPs on top")
     if (gap := plan.settings.gap) is not None:
         lines.append(f"proved optimal (gap {gap:.2g})" if gap <= 1e-9 else f"not proved optimal (gap {gap:.2g})")
     if plan.settings.top:

@@ -129,6 +129,11 @@ def ms(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.3f}"
 
 
+def percent(share: float) -> str:
+    """Two digits that count, and none behind the point from 100 % on."""
+    return f"{100 * share:{'.0f' if share > 1 else '.2g'}} %"
+
+
 def size(count: int) -> str:
     """Bytes as people read them."""
     return (
