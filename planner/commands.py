@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from profiles.commands import Json
-from profiles.terminal import Terminal, ms
+from profiles.terminal import Terminal, ms, percent
 
 if TYPE_CHECKING:
     from planner.plan import Candidate, Plan
