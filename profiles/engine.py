@@ -114,18 +114,22 @@ class EagerEngine:
         return [one.numpy() for one in self._network.eager([torch.from_numpy(np.array(one)) for one in inputs])]
 
 
-def batches(inputs: Sequence[Array], *, rows: int | None, most: int = 500) -> Iterator[tuple[list[Array], int]]:
+def batches(
+    inputs: Sequence[Array], *, rows: int | None, most: int = 500, filling: Sequence[Array] | None = None
+) -> Iterator[tuple[list[Array], int]]:
     """Some rows of every input at a time, and how many of them count.
 
-    rows: the only number that one call takes, the last batch then filled up with copies of its last row; None: any
-    up to `most`.
+    rows: the only number that one call takes, the last batch then filled up; None: any up to `most`. filling: `rows`
+    rows of every input to fill up with, None for copies of the last one. What crosses with noise needs them: every
+    row gets a draw of its own, and several draws for one input would average out.
     """
     size = rows or most
     for start in range(0, len(inputs[0]), size):
         part = [one[start : start + size] for one in inputs]
         count = len(part[0])
         if rows is not None and count < size:
-            part = [np.concatenate([one, np.repeat(one[-1:], size - count, axis=0)]) for one in part]
+            spare = [np.repeat(one[-1:], size, axis=0) for one in part] if filling is None else filling
+            part = [np.concatenate([one, more[: size - count]]) for one, more in zip(part, spare, strict=True)]
         yield part, count
 
 

@@ -94,7 +94,7 @@ class AdaptiveRun:
                 secret=self._secret,
             )
             edge = stack.enter_context(opened)
-            done = adaptive_trial.answered(edge, inputs, sides[plan.cut.name].agreed)
+            done = adaptive_trial.answered(edge, inputs, sides[plan.cut.name])
             answers = np.concatenate([one.outputs[0][:count] for one, count in done])
         written = BytesIO()
         np.save(written, answers, allow_pickle=False)

@@ -24,7 +24,6 @@ from noise.prepared import PreparedCuts
 from planner.cost import on_link
 from planner.plan import Plan
 from profiles import artifact
-from profiles.engine import batches
 from profiles.errors import NoiseError
 from profiles.link import LinkProfile
 from runtime.adaptation import AdaptiveEdge, PreparedHalf
@@ -33,7 +32,7 @@ from runtime.edge import Inference
 from runtime.parts import measured_parts
 from runtime.reach import HERE, Reach
 from runtime.record import PredictedParts, RunRecord
-from runtime.sides import Agreement, EdgeSide, prepared_name
+from runtime.sides import EdgeSide, prepared_name
 from runtime.trial import Progress, Watch
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def run(
             url, prepared, sides, learned, start=start, prior=plan.link, reach=reach, secret=secret
         )
         edge = stack.enter_context(opened)
-        for done, count in answered(edge, inputs, sides[start].agreed):
+        for done, count in answered(edge, inputs, sides[start]):
             singles.append(done)
             classes.append(done.outputs[0].argmax(1)[:count])
             watch(done)
@@ -165,9 +164,9 @@ def run(
         )
 
 
-def answered(edge: AdaptiveEdge, inputs: Sequence[Array], agreed: Agreement) -> Iterator[tuple[Inference, int]]:
+def answered(edge: AdaptiveEdge, inputs: Sequence[Array], side: EdgeSide) -> Iterator[tuple[Inference, int]]:
     """One inference of the planned batch after the other, in order, and how many of its rows count."""
-    for part, count in batches(inputs, rows=agreed.rows, most=agreed.batch):
+    for part, count in side.batches(inputs, most=side.agreed.batch):
         yield edge.infer(part), count
         edge.settle()
 

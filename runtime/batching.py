@@ -232,7 +232,7 @@ class Scheduler:
         if len(jobs) > 1:
             try:
                 return list(self._split(model, jobs, rows))
-            except EngineError:
+            except Exception:  # no memory for all together, an output without rows: whatever it is, each is answered
                 pass
         results: list[Computed | EngineError] = []
         for one in jobs:

@@ -271,8 +271,10 @@ class GuardedConnection(LeanHttp):
         self._stop_waiting()
         cycle = self.cycle
         owed = cycle is not None and not cycle.response_complete
-        # Where an earlier request of this connection waits for its answer, this one would be taken for it.
-        if not self.pipeline and not (owed and (cycle.response_started or self._in_head)):
+        # Where an earlier request of this connection waits for its answer, this one would be taken for it; and what
+        # was answered before its body had come gets no second answer.
+        answered = self._begun and not self._in_head and cycle is not None and cycle.response_complete
+        if not self.pipeline and not answered and not (owed and (cycle.response_started or self._in_head)):
             self.transport.write(_answer(status, message))
         if owed:
             cycle.disconnected = True

@@ -222,9 +222,12 @@ def client_warning(url: str, security: ClientSecurity) -> str | None:
 
 def require_address(url: str) -> None:
     """Raises UrlError where it is not http://host:port or https://host:port."""
+    if "@" in url:  # shown in errors and records, where a password has no place
+        raise UrlError("server: expected http://host:port without a name or password; give a token as --token-file")
     try:
         parts = urlsplit(url)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = fits and not parts.query and not parts.fragment
     except ValueError:  # a port that is none
         fits = False
     if not fits or not url.isascii() or not url.isprintable() or " " in url:

@@ -85,6 +85,21 @@ class Services:
     held_bytes: int = 0
 
 
+class _Held:
+    """What one request's body counts for among all that are held."""
+
+    def __init__(self, shared: Services, count: int) -> None:
+        self._shared, self.count = shared, 0
+        self.hold(count)
+
+    def hold(self, more_bytes: int) -> None:
+        self.count += more_bytes
+        self._shared.held_bytes += more_bytes
+
+    def release(self) -> None:
+        self._shared.held_bytes -= self.count
+
+
 @dataclass(slots=True)
 class _Headers:
     """Those that matter to an inference. length: of the body, where it is told."""
@@ -154,10 +169,9 @@ class Inference:
         """The reply; `handled` is filled in on the way. Raises RefusedError, GoneError."""
         whole = WHOLE_BODY in scope.get("extensions", ())
         self._admit(headers)
-        length = headers.length or 0
-        self._shared.held_bytes += length
+        held = _Held(self._shared, headers.length or 0)
         try:
-            body = await self._body(receive, whole=whole)
+            body = await self._body(receive, held, whole=whole)
             handled.received_ns, handled.bytes_in = time.monotonic_ns(), len(body)
             request, inputs = await self._decoded(body, headers)
             # The client's own, which its log has too, before one that a proxy may have added.
@@ -166,7 +180,7 @@ class Inference:
             handled.decoded_ns = time.monotonic_ns()
             computed = await self._computed(inputs, handled, receive)
         finally:
-            self._shared.held_bytes -= length
+            held.release()
         handled.start_ns, handled.computed_ns = computed.start_ns, computed.end_ns
         handled.batch_requests, handled.batch_rows = computed.requests, computed.rows
         message = await self._encoded(request, computed, handled.received_ns)
@@ -183,10 +197,13 @@ class Inference:
         if shared.open_bodies >= shared.limits.most_bodies:
             busy = f"busy: {shared.limits.most_bodies} requests are being read, try again"
             raise RefusedError(503, "bodies", busy, retry_after_s=1)
-        if shared.held_bytes + (headers.length or 0) > max(shared.limits.most_held_bytes, self._most_bytes):
+        self._require_room(headers.length or 0)
+
+    def _require_room(self, more_bytes: int) -> None:
+        if self._shared.held_bytes + more_bytes > max(self._shared.limits.most_held_bytes, self._most_bytes):
             raise RefusedError(503, "memory", "busy: requests that wait fill the memory, try again", retry_after_s=1)
 
-    async def _body(self, receive: Receive, *, whole: bool) -> Body:
+    async def _body(self, receive: Receive, held: "_Held", *, whole: bool) -> Body:
         """The body; never more than the limit is held. whole: it is there already."""
         if whole:
             body: Body = (await receive())["body"]
@@ -194,14 +211,14 @@ class Inference:
         self._shared.open_bodies += 1
         try:
             async with asyncio.timeout(self._shared.limits.body_s):
-                return await self._parts(receive)
+                return await self._parts(receive, held)
         except TimeoutError:
             late = f"the body did not arrive within {self._shared.limits.body_s:g} s"
             raise RefusedError(408, "late", late) from None
         finally:
             self._shared.open_bodies -= 1
 
-    async def _parts(self, receive: Receive) -> Body:
+    async def _parts(self, receive: Receive, held: "_Held") -> Body:
         parts: list[Body] = []
         total = 0
         while True:
@@ -212,13 +229,16 @@ class Inference:
             total += len(part)
             if total > self._most_bytes:
                 raise _too_large()
+            if (untold := total - held.count) > 0:  # in chunks, whose length nobody tells before
+                self._require_room(untold)
+                held.hold(untold)
             parts.append(part)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _decoded(self, body: Body, headers: _Headers) -> tuple[InferRequest, list[Array]]:
         """The request, and its inputs as the engine takes them. Raises RefusedError."""
-        slow = len(body) > MOST_INLINE_BYTES and (self._converts or headers.header_length is None)
+        slow = len(body) > MOST_INLINE_BYTES and (self._converts or _is_long(headers.header_length))
         try:
             if not slow:
                 return self._read(body, headers.header_length)
@@ -282,6 +302,12 @@ async def _dropped_when_gone(done: "asyncio.Future[Computed]", receive: Receive)
     while (await receive())["type"] != "http.disconnect":
         pass
     done.cancel()
+
+
+def _is_long(header_length: str | None) -> bool:
+    """Whether the JSON in front may hold many numbers itself; all of the body is JSON where nothing is said."""
+    short = header_length is not None and len(header_length) < 6 and header_length.isdecimal()
+    return not (short and int(header_length or 0) <= MOST_INLINE_BYTES)
 
 
 def _too_large() -> RefusedError:

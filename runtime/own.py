@@ -18,7 +18,6 @@ from planner.cost import on_link
 from planner.message_cost import MessageCost
 from planner.plan import Plan
 from profiles import artifact
-from profiles.engine import batches
 from profiles.errors import DataError, PeerError
 from runtime.connecting import connect
 from runtime.edge import EdgeHalf, Inference
@@ -87,10 +86,9 @@ def run(
             opened = stack.enter_context(
                 Stream.paced(half, client, pace=pace, agreed=side.agreed, in_flight=streaming.in_flight)
             )
-            parts = batches(inputs, rows=side.agreed.rows, most=side.agreed.batch)
-            done = opened.infer(part for part, _ in parts)
+            done = opened.infer(part for part, _ in side.batches(inputs, most=side.agreed.batch))
         else:
-            done = (edge.infer(part) for part, _ in batches(inputs, rows=side.agreed.rows, most=BATCH))
+            done = (edge.infer(part) for part, _ in side.batches(inputs, most=BATCH))
         answers = np.concatenate([one.outputs[0] for one in done])
     written = BytesIO()
     np.save(written, answers[: len(inputs[0])], allow_pickle=False)

@@ -3,7 +3,7 @@
 A side is made from a plan and its model (`serving`), or from a folder that `plan split` wrote (`folders`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,7 +16,7 @@ from noise.network_inputs import NetworkInput, fitted
 from planner.plan import Plan, Wire
 from profiles import codec
 from profiles.artifact import Count
-from profiles.engine import Engine
+from profiles.engine import Engine, batches
 from profiles.errors import ArtifactError, PlanError
 from profiles.graph import LayerGraph, Node
 from runtime.client import CloudClient
@@ -127,6 +127,14 @@ class EdgeSide:
     def fitting(self, inputs: Any, *, origin: str) -> tuple[Array, ...]:
         """As `network_inputs.fitted`: an array [n, ...] for each input of the network."""
         return fitted(self.inputs, inputs, origin=origin)
+
+    def batches(
+        self, inputs: Sequence[Array], *, most: int, filled: bool = False
+    ) -> Iterator[tuple[list[Array], int]]:
+        """As `engine.batches`: what the half takes at a time, and how many rows count. filled: `most` rows, though
+        any would go. Filled up with the example, never with an input of the user's, which would get several draws."""
+        rows = most if filled else self.agreed.rows
+        return batches(inputs, rows=rows, most=most, filling=self.example)
 
     def half(
         self,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from profiles.engine import batches
 from runtime.edge import Inference
 from runtime.pace import Pace
 from runtime.record import Quantiles, Streamed
@@ -41,7 +40,7 @@ def streamed(
         pass
     messages, newest = 0, ""
     start_ns = time.monotonic_ns()
-    for done in stream.infer(part for part, _ in batches(inputs, rows=side.agreed.rows, most=batch)):
+    for done in stream.infer(part for part, _ in side.batches(inputs, most=batch)):
         classes.append(done.outputs[0].argmax(1))
         latency_ms.append(done.queued_ns / 1e6 + done.total_ms)
         messages += done.request_id != newest

@@ -23,7 +23,6 @@ from noise.mechanism import Mechanism
 from planner.cost import on_link
 from planner.message_cost import MessageCost
 from planner.plan import Plan
-from profiles.engine import batches
 from profiles.errors import PeerError
 from runtime.client import CloudClient
 from runtime.connecting import connect
@@ -102,7 +101,7 @@ def run(
             edge,
             reference,
             side,
-            repeat(side.example, samples) if streaming else _first(inputs, side.agreed.batch, samples, progress),
+            repeat(side.example, samples) if streaming else _first(inputs, side, samples, progress),
             watch,
         )
         singles = [one for one in first if isinstance(one, Inference)]
@@ -166,13 +165,14 @@ def _timed(
     return found, np.array(reference_ms) if reference_ms else None
 
 
-def _first(inputs: Sequence[Array], batch: int, samples: int, progress: Progress) -> Iterable[Sequence[Array]]:
-    """The test set's first batches, at least one, as many as there are up to `samples`."""
-    total = len(inputs[0])
-    for index in range(min(samples, max(1, total // batch))):
-        rows = np.arange(index * batch, (index + 1) * batch) % total
-        yield [one[rows] for one in inputs]
-        progress(min((index + 1) * batch, total), total)
+def _first(inputs: Sequence[Array], side: EdgeSide, samples: int, progress: Progress) -> Iterable[Sequence[Array]]:
+    """The test set's first batches of the planned rows, as many as are whole, up to `samples`; at least one."""
+    total, batch, done = len(inputs[0]), side.agreed.batch, 0
+    most = batch * min(samples, max(1, total // batch))
+    for part, count in side.batches([one[:most] for one in inputs], most=batch, filled=True):
+        yield part
+        done += count
+        progress(done, total)
 
 
 def _classes(
@@ -186,7 +186,7 @@ def _classes(
     total = len(inputs[0])
     found = [one.outputs[0].argmax(1) for one in first]
     at = min(len(first) * side.agreed.batch, total)
-    for part, count in batches([one[at:] for one in inputs], rows=side.agreed.rows, most=BATCH):
+    for part, count in side.batches([one[at:] for one in inputs], most=BATCH):
         found.append(edge.infer(part).outputs[0].argmax(1)[:count])
         at += count
         progress(at, total)

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,8 +10,12 @@ import pytest
 from engines import WEIGHTS, WIDTH, Gated, Linear, answer, ask, counted, model, until
 from servers import serving
 
+from runtime import protocol
 from runtime.batching import Batching
 from runtime.client import CloudClient
+from runtime.inference import MOST_INLINE_BYTES
+from runtime.protocol import InferRequest
+from runtime.served import ServedModel
 
 HOLDING = 40
 
@@ -99,6 +104,45 @@ def test_one_odd_request_fails_alone_and_tells_nothing() -> None:
         assert odd.result().status_code == 500
         assert odd.result().json() == {"error": "the server failed on this request"}
         assert answer(ask(url, np.ones((1, WIDTH), np.float32))).shape == (1, 7)
+
+
+class Summing(Gated):
+    """Has no rows in what it makes of three."""
+
+    def run(self, inputs: Any) -> list[Any]:
+        (found,) = super().run(inputs)
+        return [found.sum() if len(found) == 3 else found]
+
+
+def test_a_batch_that_comes_back_without_rows_leaves_nobody_waiting() -> None:
+    engine = Summing()
+    with serving(model(engine)) as url, ThreadPoolExecutor(20) as pool:
+        with behind(engine, url, pool):
+            asked = [pool.submit(ask, url, np.ones((1, WIDTH), np.float32), timeout_s=10) for _ in range(3)]
+            until(lambda: waiting(url) == 3)
+        for one in asked:
+            np.testing.assert_allclose(answer(one.result()), WEIGHTS.sum(0)[None], rtol=1e-4, atol=1e-4)
+        assert 3 in engine.rows
+
+
+def test_numbers_in_a_long_header_are_read_apart_from_the_event_loop() -> None:
+    values = np.arange(400 * WIDTH, dtype=np.float32).reshape(400, WIDTH)
+    head = protocol.encode_request(InferRequest({"x": values}), binary=False).body
+    assert MOST_INLINE_BYTES < len(head) < protocol.MOST_HEADER_BYTES
+    read_in = list[str]()
+
+    class Watched(ServedModel):
+        def taken(self, *given: Any, **more: Any) -> list[Any]:
+            read_in.append(threading.current_thread().name)
+            return super().taken(*given, **more)
+
+    plain = model(Linear())
+    watched = Watched(plain.name, plain.engine, plain.inputs, plain.outputs, plain.dtypes)
+    with serving(watched) as url:
+        for headers in ({}, {protocol.HEADER_LENGTH: str(len(head))}):
+            assert httpx.post(f"{url}/v2/models/m/infer", content=head, headers=headers).status_code == 200
+    assert all(name.startswith("read") for name in read_in)
+    assert len(read_in) == 2
 
 
 def test_beyond_the_queue_a_client_is_told_when_to_come_again() -> None:

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import httpx
@@ -208,3 +208,29 @@ def test_forwarded_addresses_are_not_believed() -> None:
 )
 def test_a_peer_is_an_address_or_an_ipv6_network(address: str, peer: str) -> None:
     assert peer_of(address) == peer
+
+
+def test_bodies_in_chunks_count_for_the_memory_that_all_may_take() -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    piece = b"%x\r\n" % 60_000 + bytes(60_000) + b"\r\n"
+    limits = Limits(most_bytes=100_000, most_held_bytes=100_000)
+    with serving(MODEL, limits=limits) as url:
+        target = Target("127.0.0.1", int(url.rpartition(":")[2]), "sums", INPUTS)
+        with connect(target, head + piece) as first, connect(target, head + piece) as second:
+            answers = b""  # of whichever is read second
+            for one in (first, second):
+                one.settimeout(1.0)
+                with suppress(TimeoutError):
+                    answers += one.recv(65_536)
+            assert answers.startswith(b"HTTP/1.1 503")
+            assert b"memory" in answers
+        until(lambda: is_well(target))
+
+
+def test_what_was_answered_early_gets_no_second_answer() -> None:
+    limits = replace(SMALL, body_s=0.4)
+    with server(limits) as target:
+        early = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\nhalf"
+        found = all_of(connect(target, early))
+        assert found.startswith(b"HTTP/1.1 404")
+        assert found.count(b"HTTP/1.1") == 1

@@ -191,3 +191,9 @@ def test_plan_serve_refuses_in_one_line(lenet_plan: Plan, tmp_path: Path, plan_c
     assert done.code == 2
     assert len(done.err.splitlines()) == 1
     assert "give --tls-cert and --tls-key and --token-file, or type --insecure" in done.err
+
+
+def test_an_address_holds_no_password() -> None:
+    with pytest.raises(UrlError) as refused:
+        CloudClient("http://someone:swordfish@127.0.0.1:8400", "lenet")
+    assert "swordfish" not in str(refused.value)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from profiles.trace import trace
 from runtime import own, trial
 from runtime.reach import Reach
 from runtime.record import RunRecord
-from runtime.serving import served_models
+from runtime.serving import planned_edge, served_models
+from runtime.stream import Streaming
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +93,49 @@ def test_one_timed_inference_is_of_the_batch_that_was_planned() -> None:
     payload = single.predicted.upload_bytes
     assert fourfold.predicted.upload_bytes == 4 * payload
     assert sent[1] - sent[0] == pytest.approx(3 * payload, abs=50)
+
+
+class Seen:
+    """An engine, and every row it was given."""
+
+    name = "torch"
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.rows: list[Any] = []
+
+    def run(self, inputs: Any) -> list[Any]:
+        self.rows.extend(inputs[0])
+        return self._inner.run(inputs)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("stream", [None, Streaming(2)])
+def test_no_input_gets_two_draws_where_the_last_batch_is_not_full(tmp_path: Path, stream: Streaming | None) -> None:
+    module, example = __import__("own_models").early()
+    four = torch.export.export(module.eval(), (example[:1].repeat(4, 1, 1, 1),))
+    torch.export.save(four, tmp_path / "four.pt2")
+    plan = planned(str(tmp_path / "four.pt2"), batch=4)
+    noise = learned(plan)
+    _, side = planned_edge(plan)
+    assert side.agreed.rows == 4
+    inputs = np.random.default_rng(1).random((5, 3, 8, 8), dtype=np.float32)
+    np.save(tmp_path / "x.npy", inputs)
+    seen = Seen(side.engine)
+    with serving(*served_models(plan, with_reference=False).values()) as url:
+        given = (plan, noise.noise, noise.facts, tmp_path / "x.npy", tmp_path / "y.npy")
+        own.run(*given, side=replace(side, engine=seen), reach=Reach(url), streaming=stream)
+    assert len(seen.rows) == 8
+    assert [sum(np.array_equal(row, one) for row in seen.rows) for one in inputs] == [1] * 5
+    assert len(np.load(tmp_path / "y.npy")) == 5
+
+
+def test_no_input_gets_two_draws_where_there_are_fewer_than_a_batch() -> None:
+    plan = planned("own_models:early", at="stem", batch=4)
+    _, side = planned_edge(plan)
+    inputs = np.random.default_rng(1).random((3, 3, 8, 8), dtype=np.float32)
+    (part,) = trial._first([inputs], side, 300, lambda done, of: None)
+    assert len(part[0]) == 4
+    assert [sum(np.array_equal(row, one) for row in part[0]) for one in inputs] == [1] * 3
 
 
 def test_the_answer_with_hardly_any_noise_is_the_models_own(tmp_path: Path) -> None:
