@@ -25,6 +25,7 @@ from profiles import engine_choice, halves, onnx_profiling
 from profiles.board import LEAST_CUTS, LEAST_REPEATS, MOST_REPEATS, WARM_UPS, Timed
 from profiles.device import DeviceFacts, DeviceProfile, ModelFacts, PrefixCheck, TimedNode
 from profiles.engine import OnnxEngine, TorchEngine, set_threads
+from profiles.errors import ModelError
 from profiles.handling import with_handling
 from profiles.host import device_name, memory_bytes, require_device
 from profiles.measure import Sample, is_short, repeats_for, summary, time_ns
@@ -68,12 +69,20 @@ def profile(
     engine_choice.require_engine(engine, device=device)
     in_force = set_threads(threads)
     network = trace(load_model(source), batch=batch)
-    if engine == "auto":
+    free = engine == "auto"
+    if free:
         engine = engine_choice.faster_engine(network, threads=in_force, device=device, pause_ms=pause_ms, say=say)
     settings: Any = {"threads": in_force, "name": name, "seconds": seconds, "pause_ms": pause_ms}
+    made = None
     if engine == "onnxruntime":
-        made = onnx_profiling.measure_network(network, **settings, progress=progress)
-    else:
+        try:
+            made = onnx_profiling.measure_network(network, **settings, progress=progress)
+        except ModelError as error:  # a piece may have no form as ONNX though the whole has
+            if not free:
+                raise
+            engine = "torch"
+            say(f"engine torch: {error}")
+    if made is None:
         made = measure_network(network, **settings, device=device, progress=progress)
     computing = _computing(network, engine, threads=in_force, device=device)
     return with_handling(made, computing, seconds=min(seconds / 4, MOST_HANDLING_S), pause_ms=pause_ms)
