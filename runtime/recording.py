@@ -100,8 +100,8 @@ def recorded(
 
 
 def limit_ms(singles: Sequence[Inference], link: LinkProfile) -> float | None:
-    """Edge compute + all bytes / rate + round trip + cloud compute, the median over inferences; None where the server
-    does not tell how long its engine took. Reading a request and waiting for the engine are the runtime's own time."""
+    """Edge compute + all bytes / rate + round trip + cloud compute, the median over inferences; None where a server
+    does not tell how long its engine took. Reading a request and waiting for the engine are the runtime's time."""
     found = []
     for one in singles:
         exchange = one.exchange
