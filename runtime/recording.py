@@ -57,10 +57,6 @@ def recorded(
     if measured.singles:
         exchange = measured.singles[-1].exchange
         bytes_up, bytes_down = exchange.bytes_up, exchange.bytes_down
-    limit_ms = None
-    if reach.emulated and parts.cloud is not None:
-        wire_ms = 8e-3 * (bytes_up / link.uplink_mbps + bytes_down / link.downlink_mbps)
-        limit_ms = parts.edge.p50 + wire_ms + link.rtt_ms + parts.cloud.p50
     return RunRecord(
         model=plan.model.name,
         cut=plan.cut.name,
@@ -80,7 +76,7 @@ def recorded(
             message.up_ms + message.down_ms,
         ),
         prediction_error=predicted.total_ms / total - 1 if measured.singles else None,
-        limit_ms=limit_ms,
+        limit_ms=limit_ms(measured.singles, link) if reach.emulated else None,
         bytes_up=bytes_up,
         bytes_down=bytes_down,
         upload_bytes=plan.predicted.upload_bytes,
@@ -101,3 +97,17 @@ def recorded(
         fallbacks=standby.fallbacks if standby else 0,
         fallback_ms=quantiles([one.total_ms for one in measured.local]) if measured.local else None,
     )
+
+
+def limit_ms(singles: Sequence[Inference], link: LinkProfile) -> float | None:
+    """Edge compute + all bytes / rate + round trip + cloud compute, the median over inferences; None where a server
+    does not tell how long its engine took. Reading a request and waiting for the engine are the runtime's time."""
+    found = []
+    for one in singles:
+        exchange = one.exchange
+        compute_ns = exchange.reply.parameters.get("plan_compute_ns")
+        if not isinstance(compute_ns, int):
+            return None
+        wire_ms = 8e-3 * (exchange.bytes_up / link.uplink_mbps + exchange.bytes_down / link.downlink_mbps)
+        found.append(one.edge_ms + wire_ms + link.rtt_ms + compute_ns / 1e6)
+    return float(np.median(found)) if found else None
