@@ -311,8 +311,8 @@ class CloudClient:
 
 
 def _asked_to_wait(response: Response) -> float | None:
-    """Seconds that a busy server asks to wait, None where it answered."""
-    if response.status != 503:
+    """Seconds that a busy server asks to wait, or one that gave up reading (408, 429); None where it answered."""
+    if response.status not in (408, 429, 503):
         return None
     asked = response.headers.get("retry-after", "1")
     return float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1.0

@@ -199,7 +199,7 @@ class Stream:
             message.run(self._edge, client)
 
     def close(self) -> None:
-        """Give up what is under way, end the threads and the connections. The edge half is the caller's again, and so
+        """From the thread that takes the answers: give up what is under way, end the threads and the connections. The edge half is the caller's again, and so
         is its connection, which serves no more where something was under way."""
         with self._change:
             self._closed = True
