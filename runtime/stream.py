@@ -199,8 +199,11 @@ class Stream:
             message.run(self._edge, client)
 
     def close(self) -> None:
-        """From the thread that takes the answers: give up what is under way, end the threads and the connections. The edge half is the caller's again, and so
-        is its connection, which serves no more where something was under way."""
+        """Give up what is under way, end the threads and the connections; from the thread that takes the answers.
+
+        The edge half is the caller's again, and so is its connection, which serves no more where something was under
+        way.
+        """
         with self._change:
             self._closed = True
             self._taken.clear()
