@@ -85,8 +85,9 @@ def _prediction(run: RunRecord) -> str:
 def _stream(found: Streamed) -> str:
     return (
         f"streamed: {found.per_s:.0f} inferences a second (predicted {found.predicted_per_s:.0f}), {found.n} in all, "
-        f"at most {found.in_flight} on their way; the slowest part alone, {found.slowest_part}, allows "
-        f"{found.slowest_per_s:.0f} as measured: {found.per_s / found.slowest_per_s:.2f} of it; "
+        f"{found.per_message:.3g} a message, at most {found.in_flight} messages on their way; the slowest part, "
+        f"{found.slowest_part}, allows {found.slowest_per_s:.0f} as measured, one a message: "
+        f"{found.per_s / found.slowest_per_s:.2f} of it; "
         f"each took {ms(found.latency_ms.p50)} ms among the others, p95 {ms(found.latency_ms.p95)}"
     )
 

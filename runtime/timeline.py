@@ -27,7 +27,8 @@ UNTOLD = "the cloud does not tell its time: the ways hold it, told apart as pred
 @dataclass(frozen=True)
 class Timed:
     """The clock readings of one inference, without its tensors. received_ns, replied_ns: of the server's clock, and
-    compute_ns the time its engine took; None where it does not say."""
+    compute_ns the time its engine took; None where it does not say. together: inferences of a stream that shared
+    the message, and all of this."""
 
     request_id: str
     start_ns: int
@@ -41,6 +42,7 @@ class Timed:
     bytes_up: int
     bytes_down: int
     retries: int
+    together: int = 1
 
     @classmethod
     def of(cls, done: Inference) -> Self:
@@ -65,6 +67,7 @@ class Timed:
             exchange.bytes_up,
             exchange.bytes_down,
             exchange.retries,
+            done.together,
         )
 
 
@@ -88,12 +91,14 @@ def write(path: Path, timed: Sequence[Timed], *, one_clock: bool, uplink_share: 
 
 
 def events(timed: Sequence[Timed], *, one_clock: bool, uplink_share: float) -> list[dict[str, Any]]:
-    """Metadata events, then complete ones in order of time, which begins with the first inference.
+    """Metadata events, then complete ones in order of time, which begins with the first inference. Inferences that
+    shared a message are drawn once.
 
     one_clock: both sides read the same clock. uplink_share: of what the links take together, the way up's as
     predicted; used where the clocks differ.
     """
-    spans = [span for one in timed for span in _spans(one, one_clock=one_clock, uplink_share=uplink_share)]
+    drawn = {one.request_id: one for one in timed}.values()
+    spans = [span for one in drawn for span in _spans(one, one_clock=one_clock, uplink_share=uplink_share)]
     origin_ns = min((span.start_ns for span in spans), default=0)
     made: list[dict[str, Any]] = []
     lanes: dict[str, list[float]] = {}
@@ -153,7 +158,8 @@ def _spans(one: Timed, *, one_clock: bool, uplink_share: float) -> Iterator[_Spa
         at_edge("waiting for a connection", one.prepared_ns, one.sending_ns),
         at_edge("answer awaited", one.sending_ns, one.end_ns),
     ]
-    total = {**arguments, "bytes_up": one.bytes_up, "bytes_down": one.bytes_down, "retries": one.retries}
+    counts = {"inferences": one.together, "bytes_up": one.bytes_up, "bytes_down": one.bytes_down}
+    total = {**arguments, **counts, "retries": one.retries}
     yield _Span("inference", "edge", one.start_ns, one.end_ns, total, tuple(steps))
     yield _Span("uplink", "link up", one.sending_ns, received_ns, {**placed, "bytes": one.bytes_up})
     yield _Span("downlink", "link down", replied_ns, one.end_ns, {**placed, "bytes": one.bytes_down})

@@ -66,7 +66,15 @@ def test_parts_are_where_the_clocks_say_and_add_up_to_the_total() -> None:
     assert tuple(names[pid] for pid in sorted(names)) == PLACES == ("edge", "link up", "cloud", "link down")
     assert {one["args"]["request_id"] for one in found if one["ph"] == "X"} == {"a-0"}
     (whole,) = (one for one in found if one["name"] == "inference")
-    assert whole["args"] == {"request_id": "a-0", "bytes_up": 500, "bytes_down": 200, "retries": 0}
+    assert whole["args"] == {"request_id": "a-0", "inferences": 1, "bytes_up": 500, "bytes_down": 200, "retries": 0}
+
+
+def test_inferences_that_shared_a_message_are_drawn_once() -> None:
+    shared = replace(ONE, together=3)
+    found = events([shared, shared, shared, shifted(ONE, 20 * MS, "a-1")], one_clock=True, uplink_share=0.5)
+    require_the_formats_rules(found)
+    assert [one["args"]["inferences"] for one in found if one["name"] == "inference"] == [3, 1]
+    assert found.count(next(one for one in found if one["name"] == "uplink")) == 1
 
 
 def test_another_machines_clock_gives_a_duration_alone() -> None:
