@@ -27,7 +27,8 @@ from runtime.connection import (
 from runtime.guard import ClientSecurity, require_address
 from runtime.http_reply import Response
 from runtime.identity import OtherHalfError
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata
+from runtime.message_tensors import ProtocolError
+from runtime.protocol import InferReply, InferRequest, ModelMetadata, ServerMetadata
 
 Array = NDArray[Any]
 #: How this project's server names itself.
