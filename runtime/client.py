@@ -12,22 +12,14 @@ from urllib.parse import quote, urlsplit
 
 from numpy.typing import NDArray
 
-from profiles.errors import PeerError, UnansweredError
+from profiles.errors import PeerError
 from runtime import protocol, tls
-from runtime.connection import (
-    Connection,
-    ConnectionFailed,
-    DeadlinePassed,
-    Distrusted,
-    Dropped,
-    Ended,
-    NotHttp,
-    Unreachable,
-)
+from runtime.connection import Connection, ConnectionFailed, Dropped, Unreachable
+from runtime.failures import failure, refusal
 from runtime.guard import ClientSecurity, require_address
 from runtime.http_reply import Response
-from runtime.identity import OtherHalfError
-from runtime.protocol import InferReply, InferRequest, ModelMetadata, ProtocolError, ServerMetadata
+from runtime.message_tensors import ProtocolError
+from runtime.protocol import InferReply, InferRequest, ModelMetadata, ServerMetadata
 
 Array = NDArray[Any]
 #: How this project's server names itself.
@@ -86,7 +78,7 @@ class CloudClient:
         name = f"[{host}]" if ":" in host else host
         fixed = {"Host": f"{name}:{port}", **security.headers}
         self._fixed = "".join(f"{key}: {value}\r\n" for key, value in fixed.items())
-        self._token = security.token is not None
+        self._token_given = security.token is not None
         self._timeout_s, self._retries = timeout_s, retries
         self._ids, self._prefix = count(), secrets.token_hex(3)
         self.retries_made = 0
@@ -216,21 +208,7 @@ class CloudClient:
         return time.monotonic() + self._timeout_s
 
     def _refusal(self, what: str, response: Response, *, half_as_json: bool = False) -> PeerError:
-        if response.status == 401:
-            return PeerError(f"{self.url} {self._token_objection()}")
-        if response.status == OtherHalfError.status:
-            return PeerError(
-                f"{self.url} serves another network than was planned; start `plan serve` there with this plan"
-            )
-        kind = UnansweredError if response.status >= 500 else PeerError
-        hint = "; without binary tensors it may lack FP16: plan with --wire float32" if half_as_json else ""
-        said = protocol.decode_error(bytes(response.body))
-        return kind(f"{self.url} {what} (status {response.status}): {said}{hint}")
-
-    def _token_objection(self) -> str:
-        if self._token:
-            return "does not accept this token; give a file whose first token is one of its own as --token-file"
-        return "asks for a token; give a file with one of its own as --token-file"
+        return refusal(self.url, what, response, token_given=self._token_given, half_as_json=half_as_json)
 
     def _call(
         self,
@@ -262,10 +240,10 @@ class CloudClient:
                     return response, sent_ns
             except (Unreachable, Dropped) as error:
                 if attempt >= retries:
-                    raise self._failure(error) from error
+                    raise failure(self.url, error, timeout_s=self._timeout_s) from error
                 wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             except ConnectionFailed as error:
-                raise self._failure(error) from error
+                raise failure(self.url, error, timeout_s=self._timeout_s) from error
             self.retries_made += 1
             self._ended.wait(max(0.0, min(wait_s, deadline - time.monotonic())))
         raise AssertionError("unreachable")
@@ -276,24 +254,6 @@ class CloudClient:
             fields = "".join(f"{name}: {value}\r\n" for name, value in message.headers.items())
             fields += f"Content-Length: {message.size}\r\n"
         return f"{method} {path} HTTP/1.1\r\n{self._fixed}{fields}\r\n".encode("latin1")
-
-    def _failure(self, error: ConnectionFailed) -> PeerError:
-        secured = self.url.startswith("https")
-        match error:
-            case DeadlinePassed():
-                return UnansweredError(
-                    f"{self.url} did not answer in time ({self._timeout_s:g} s); is the link that slow?"
-                )
-            case Distrusted():
-                return PeerError(f"{self.url} {tls.objection(error) or f'broke off TLS ({error})'}")
-            case Ended():
-                return PeerError(f"{self.url}: the exchange was given up here")
-            case NotHttp():
-                return PeerError(f"{self.url} does not speak HTTP as expected: {error}")
-        if secured and not isinstance(error, Unreachable):
-            return UnansweredError(f"{self.url} {tls.CLOSED_WITHOUT_A_WORD}")
-        way = "with" if secured else "without"
-        return UnansweredError(f"{self.url} cannot be reached ({error}); is `plan serve` running there, {way} TLS?")
 
     def close(self) -> None:
         self._connection.close()

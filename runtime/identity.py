@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from planner.plan import Plan
-from runtime.protocol import ProtocolError
+from runtime.message_tensors import ProtocolError
 
 #: The request's parameter that says which half is expected.
 HALF = "plan_half"

@@ -1,41 +1,27 @@
 """Open Inference Protocol v2 over HTTP with the binary tensor extension: requests, replies, errors as bytes.
 
 Both sides are here, so that what one writes the other reads: a JSON header, then the tensors' bytes, the header's
-length in `Inference-Header-Content-Length`. No socket in this file.
+length in `Inference-Header-Content-Length`. The tensors are `message_tensors`'. No socket in this file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-from profiles import codec
-from profiles.errors import PlanError
+from runtime.message_tensors import MOST_TENSORS, ProtocolError, TensorHeader, as_bytes, as_numbers, tensors_of
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 #: The extension by which tensors travel as bytes.
 BINARY = "binary_tensor_data"
-MOST_DIMENSIONS = 16
-MOST_TENSORS = 256
-#: Elements that a shape may count up to, whatever its bytes: below 2^63, where NumPy's own sizes end.
-MOST_ELEMENTS = 2**40
 #: A JSON header in front of binary tensors; where all is JSON, the body's own limit holds.
 MOST_HEADER_BYTES = 2**20
 #: Ids and names come back in answers.
 MOST_NAME_CHARACTERS = 1024
 MOST_ERROR_CHARACTERS = 500
 Array = NDArray[Any]
-Scalar = bool | int | float | str
-
-
-class ProtocolError(PlanError):
-    """What a peer sent is not what the protocol has. status: of HTTP, where it is a request."""
-
-    status = 400
 
 
 class TensorFacts(msgspec.Struct, frozen=True):
@@ -63,21 +49,13 @@ class ServerMetadata(msgspec.Struct, frozen=True):
     extensions: tuple[str, ...] = ()
 
 
-class _Tensor(msgspec.Struct, omit_defaults=True):
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    parameters: dict[str, Any] = {}
-    data: list[Any] | None = None
-
-
 class _Wanted(msgspec.Struct, omit_defaults=True):
     name: str
     parameters: dict[str, Any] = {}
 
 
 class _Request(msgspec.Struct, omit_defaults=True):
-    inputs: list[_Tensor]
+    inputs: list[TensorHeader]
     outputs: list[_Wanted] = []
     id: str = ""
     parameters: dict[str, Any] = {}
@@ -85,7 +63,7 @@ class _Request(msgspec.Struct, omit_defaults=True):
 
 class _Reply(msgspec.Struct, omit_defaults=True):
     model_name: str
-    outputs: list[_Tensor]
+    outputs: list[TensorHeader]
     model_version: str = ""
     id: str = ""
     parameters: dict[str, Any] = {}
@@ -144,10 +122,10 @@ class Message:
 def encode_request(request: InferRequest, *, binary: bool = True) -> Message:
     """Tensors as bytes and binary replies asked for; or, for servers without that extension, all as JSON."""
     if not binary:
-        tensors = [_json_tensor(name, array) for name, array in request.tensors.items()]
+        tensors = [as_numbers(name, array) for name, array in request.tensors.items()]
         made = _message(_Request(tensors, id=request.id, parameters=dict(request.parameters)), [])
         return replace(made, half_as_json=any(one.datatype == "FP16" for one in tensors))
-    facts, parts = _binary_tensors(request.tensors)
+    facts, parts = as_bytes(request.tensors)
     parameters = {**request.parameters, "binary_data_output": True}
     return _message(_Request(facts, id=request.id, parameters=parameters), parts)
 
@@ -161,7 +139,7 @@ def decode_request(body: bytes | memoryview, header_length: str | None) -> Infer
             f"{len(request.outputs)} outputs and an id of {len(request.id)} characters, expected at most "
             f"{MOST_TENSORS} and {MOST_NAME_CHARACTERS}"
         )
-    tensors = _tensors(request.inputs, tail)
+    tensors = tensors_of(request.inputs, tail)
     if not tensors:
         raise ProtocolError("the request has no inputs")
     default = bool(request.parameters.get("binary_data_output", False))
@@ -178,11 +156,11 @@ def encode_reply(reply: InferReply, *, binary: Iterable[str]) -> Message:
     """Outputs named in `binary` as bytes, the others as JSON."""
     names = frozenset(binary)
     packed = {name: array for name, array in reply.tensors.items() if name in names}
-    facts, parts = _binary_tensors(packed)
+    facts, parts = as_bytes(packed)
     by_name = {fact.name: fact for fact in facts}
     for name, array in reply.tensors.items():
         if name not in names:
-            by_name[name] = _json_tensor(name, array)
+            by_name[name] = as_numbers(name, array)
     outputs = [by_name[name] for name in reply.tensors]
     return _message(_Reply(reply.model, outputs, id=reply.id, parameters=dict(reply.parameters)), parts)
 
@@ -191,7 +169,7 @@ def decode_reply(body: bytes | memoryview, header_length: str | None) -> InferRe
     """Raises ProtocolError for anything that is not whole and consistent."""
     head, tail = _cut(body, header_length)
     reply = _parse(_read_reply, head)
-    return InferReply(_tensors(reply.outputs, tail), reply.model_name, reply.id, reply.parameters)
+    return InferReply(tensors_of(reply.outputs, tail), reply.model_name, reply.id, reply.parameters)
 
 
 def encode_error(message: str) -> bytes:
@@ -227,20 +205,6 @@ def decode_server(body: bytes) -> ServerMetadata:
         return ServerMetadata()
 
 
-def _json_tensor(name: str, array: Array) -> _Tensor:
-    return _Tensor(name, codec.datatype_in(array), array.shape, data=array.reshape(-1).tolist())
-
-
-def _binary_tensors(tensors: Mapping[str, Array]) -> tuple[list[_Tensor], list[memoryview]]:
-    facts, parts = [], []
-    for name, array in tensors.items():
-        data = codec.pack(array)
-        datatype = codec.datatype_in(array)
-        facts.append(_Tensor(name, datatype, array.shape, parameters={"binary_data_size": len(data)}))
-        parts.append(data)
-    return facts, parts
-
-
 def _message(header: msgspec.Struct, parts: Sequence[memoryview]) -> Message:
     head = _write.encode(header)
     if not parts:
@@ -266,80 +230,3 @@ def _parse(decoder: "msgspec.json.Decoder[Any]", head: memoryview) -> Any:
         return decoder.decode(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"the JSON header is not that of the protocol: {str(error)[:200]}") from error
-
-
-def _tensors(facts: Sequence[_Tensor], tail: memoryview) -> dict[str, Array]:
-    if len(facts) > MOST_TENSORS:
-        raise ProtocolError(f"{len(facts)} tensors, expected at most {MOST_TENSORS}")
-    tensors: dict[str, Array] = {}
-    start = 0
-    for fact in facts:
-        _check_shape(fact)
-        if fact.name in tensors:
-            raise ProtocolError(f"tensor {fact.name[:80]!r} stands twice")
-        count = fact.parameters.get("binary_data_size")
-        if count is None:
-            tensors[fact.name] = _from_json(fact)
-            continue
-        if type(count) is not int or not 0 <= count <= len(tail) - start:
-            raise ProtocolError(
-                f"tensor {fact.name[:80]!r}: binary_data_size {repr(count)[:20]}, {len(tail) - start} bytes left"
-            )
-        try:
-            part = tail[start : start + count]
-            tensors[fact.name] = codec.unpack(part, datatype=fact.datatype[:20], shape=fact.shape)
-        except PlanError as error:
-            raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error
-        start += count
-    if start != len(tail):
-        raise ProtocolError(f"{len(tail) - start} bytes follow the last tensor, expected none")
-    return tensors
-
-
-def _check_shape(fact: _Tensor) -> None:
-    # A size of 0 must not hide the others, whose product NumPy takes too.
-    elements = prod(max(1, size) for size in fact.shape[:MOST_DIMENSIONS])
-    if len(fact.shape) > MOST_DIMENSIONS or any(size < 0 for size in fact.shape) or elements > MOST_ELEMENTS:
-        raise ProtocolError(f"tensor {fact.name[:80]!r}: shape {list(fact.shape)[:20]} cannot be")
-
-
-def _numbers(data: Any) -> bool:
-    """Whether nested lists hold numbers and booleans alone."""
-    waiting = [data]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting.extend(one)
-        elif not isinstance(one, bool | int | float):
-            return False
-    return True
-
-
-def _from_json(fact: _Tensor) -> Array:
-    if fact.data is None:
-        raise ProtocolError(f"tensor {fact.name[:80]!r} has neither data nor binary_data_size")
-    expected = f"tensor {fact.name[:80]!r}: data are not {fact.datatype[:20]} {list(fact.shape)}"
-    dtype = _dtype_of(fact)
-    # Text would make an array as wide as its longest item, from a body far smaller.
-    if not _numbers(fact.data):
-        raise ProtocolError(f"{expected} (not numbers)")
-    try:
-        array = np.asarray(fact.data).reshape(-1)
-    except (ValueError, OverflowError, RecursionError):  # whose words would tell of our libraries
-        raise ProtocolError(f"{expected} (uneven lists)") from None
-    if array.dtype.kind not in "biuf" or len(array) != prod(fact.shape):
-        raise ProtocolError(f"{expected} ({len(array)} values)")
-    with np.errstate(over="ignore", invalid="ignore"):
-        made = array.astype(dtype, casting="unsafe").reshape(fact.shape)
-    if made.dtype.kind == "f" and not np.isfinite(made).all():
-        raise ProtocolError(f"{expected} (a number is too large for the type)")
-    if made.dtype.kind != "f" and not np.array_equal(made.reshape(-1), array):
-        raise ProtocolError(f"{expected} (a number is not of the type)")
-    return made
-
-
-def _dtype_of(fact: _Tensor) -> str:
-    try:
-        return codec.dtype_of(fact.datatype[:20])
-    except PlanError as error:
-        raise ProtocolError(f"tensor {fact.name[:80]!r}: {error}") from error

@@ -12,7 +12,8 @@ from profiles import codec
 from profiles.engine import Engine
 from runtime.contract import TensorContract, rows_of
 from runtime.identity import require_identity
-from runtime.protocol import InferRequest, ModelMetadata, ProtocolError
+from runtime.message_tensors import ProtocolError
+from runtime.protocol import InferRequest, ModelMetadata
 
 Array = NDArray[Any]
 

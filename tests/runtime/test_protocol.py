@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from runtime import protocol
-from runtime.protocol import HEADER_LENGTH, InferReply, InferRequest, ProtocolError
+from runtime.message_tensors import ProtocolError
+from runtime.protocol import HEADER_LENGTH, InferReply, InferRequest
 
 tensors = st.dictionaries(
     st.text(min_size=1, max_size=8),
