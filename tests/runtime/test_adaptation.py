@@ -157,7 +157,7 @@ class Running:
     cuts: PreparedCuts
     order: Any
     tap: Tap
-    agreed: Any
+    side: Any
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def running(parts: Any, link: LinkProfile, *, tapped: bool = True) -> Iterator[R
                 tap.url if tapped else far, cuts, sides, learned, start=start, prior=cuts.plan.link, secret=SECRET
             )
         )
-        yield Running(edge, cuts, order, tap, sides[start].agreed)
+        yield Running(edge, cuts, order, tap, sides[start])
 
 
 def inputs(count: int) -> Any:
@@ -203,7 +203,7 @@ def test_the_cut_follows_a_link_that_changes_and_every_answer_arrives_in_order(p
     with running(parts, FAST, tapped=False) as run:
         assert run.edge.current == "pool1"
         waited_for: str | None = next(wanted)
-        for done, _ in answered(run.edge, given, run.agreed):
+        for done, _ in answered(run.edge, given, run.side):
             of_cut.append(done.exchange.reply.model.partition("@")[2])
             got.append(done.outputs[0])
             if of_cut[-10:] == [waited_for] * 10:
@@ -228,7 +228,7 @@ def test_everything_on_the_wire_is_of_one_cut_and_carries_its_noise(parts: Any) 
     cuts, sides = parts[:2]
     given = inputs(20)
     with running(parts, FAST) as run:
-        for index, _ in enumerate(answered(run.edge, given, run.agreed)):
+        for index, _ in enumerate(answered(run.edge, given, run.side)):
             if index == 4:
                 run.order(Order(link=SLOW))
         sent = [one for stream in run.tap.up for one in requests(bytes(stream))]
