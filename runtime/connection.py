@@ -260,11 +260,12 @@ class _Tls:
             try:
                 return cast(int, self._object.read(len(buffer), buffer))  # with a buffer it counts
             except ssl.SSLWantReadError:
-                self._fill(deadline)
+                # The end of TCP without that of TLS: anyone on the way can do that, so it ends no body. Python's
+                # contexts take the one for the other (OP_IGNORE_UNEXPECTED_EOF).
+                if not self._fill(deadline):
+                    raise Dropped("the connection was closed before the reply's end") from None
             except ssl.SSLZeroReturnError:
                 return 0
-            except ssl.SSLEOFError as error:  # anyone on the way can do that, so it ends no body
-                raise Dropped("the connection was closed before the reply's end") from error
 
     def _flush(self, deadline: float) -> None:
         if self._outgoing.pending:
