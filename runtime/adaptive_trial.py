@@ -31,7 +31,8 @@ from runtime.connecting import connect
 from runtime.edge import Inference
 from runtime.parts import measured_parts
 from runtime.reach import HERE, Reach
-from runtime.record import PredictedParts, RunRecord
+from runtime.record import RunRecord
+from runtime.recording import Measured, recorded
 from runtime.sides import EdgeSide, prepared_name
 from runtime.trial import Progress, Watch
 
@@ -184,44 +185,20 @@ def _record(
     difference: float,
 ) -> RunRecord:
     predicted = on_link(plan.predicted, planned=plan.link, link=link, message=edge.message)
-    cloud_only = on_link(plan.references.cloud_only, planned=plan.link, link=link, message=edge.message)
     parts = measured_parts(singles, predicted.uplink_ms, predicted.downlink_ms, one_clock=reach.local)
-    exchange, client = singles[-1].exchange, edge.halves[edge.current].client
-    return RunRecord(
-        model=plan.model.name,
-        cut=plan.cut.name,
-        link=link.label if reach.emulated else "as it is",
-        emulated=reach.emulated,
-        server=reach.server or "local process",
-        samples=len(singles),
-        accuracy=accuracy,
-        latency_ms=parts,
-        predicted_ms=PredictedParts(
-            predicted.edge_ms,
-            predicted.noise_ms,
-            predicted.uplink_ms,
-            predicted.cloud_ms,
-            predicted.downlink_ms,
-            predicted.total_ms,
-            edge.message.up_ms + edge.message.down_ms,
-        ),
-        prediction_error=predicted.total_ms / parts.total.p50 - 1,
-        limit_ms=None,
-        bytes_up=exchange.bytes_up,
-        bytes_down=exchange.bytes_down,
-        upload_bytes=plan.predicted.upload_bytes,
-        input_bytes=plan.references.cloud_only.upload_bytes,
-        cloud_only_ms=cloud_only.total_ms,
-        cloud_only_provenance="modelled",
-        speedup_vs_cloud_only=None,
-        equal_to_whole=True,
-        largest_difference=difference,
-        engine=plan.edge.engine,
-        cloud_engine=client.metadata().platform.removeprefix("plan_") or None,
-        wire=plan.settings.wire,
-        noise=facts.kind,
+    record = recorded(
+        plan,
+        facts,
+        Measured(singles, (), parts, None, None),
+        predicted,
+        link,
+        accuracy,
+        reach=reach,
         draw=draw,
-        errors=0,
+        difference=difference,
+        engines=(plan.edge.engine, edge.halves[edge.current].client.platform.removeprefix("plan_")),
         retries=sum(one.client.retries_made for one in edge.halves.values()),
-        adaptation=edge.record(),
+        standby=None,
     )
+    # A link that changes under several cuts has no one limit.
+    return msgspec.structs.replace(record, limit_ms=None, adaptation=edge.record())

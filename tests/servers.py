@@ -1,15 +1,38 @@
-"""A real server on a thread, on a free port of loopback."""
+"""A real server on a thread or as a process, on a free port of loopback."""
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from runtime.batching import Batching
 from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
 from runtime.connections import ConnectionLimits
 from runtime.guard import ServerSecurity
 from runtime.logs import Log
+
+
+@contextmanager
+def serving_process(*command: str) -> Iterator[str]:
+    """The URL of `plan serve` as a process of its own, which ends in order. command: up to its own arguments."""
+    process = subprocess.Popen(
+        [sys.executable, *command, "--port", "0", "--json", "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["url"]
+    finally:
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
 
 
 @contextmanager

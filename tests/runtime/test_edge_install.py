@@ -3,14 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 import venv
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import serving_process
 
 from noise import collection
 from noise.datasets.records import Dataset
@@ -41,17 +40,8 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "runtime.cli", "serve", str(folder), "--port", "0", "--json", "--until-eof"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.stdin.close()
-        process.wait(timeout=20)
+def served(folder: Path) -> AbstractContextManager[str]:
+    return serving_process("-m", "runtime.cli", "serve", str(folder))
 
 
 def test_an_edge_without_torch_infers_against_the_server(

@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from servers import serving
+from servers import serving, serving_process
 
 from noise import collection
 from noise.datasets.records import Dataset
@@ -80,17 +80,8 @@ def test_the_noise_and_the_inputs_are_the_edges_alone(halves: Path) -> None:
         assert b".py" not in file.read_bytes()  # no trace of the model's source
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    command = [sys.executable, "-c", WITHOUT_TORCH, "serve", str(folder), "--port", "0", "--json", "--until-eof"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.stdin.close()
-        assert process.wait(timeout=20) == 0
+def served(folder: Path) -> AbstractContextManager[str]:
+    return serving_process("-c", WITHOUT_TORCH, "serve", str(folder))
 
 
 def without_torch(*arguments: object) -> dict[str, Any]:
