@@ -20,16 +20,18 @@ BETA, STEERING = 1e-3, Steering(begin=0.15, least=1e-3, most=1e3, memory=0.8, ab
 
 @dataclass(frozen=True)
 class Width:
-    """hidden: units of the perceptron. steps: of learning, as a multiple of what is asked; batch: rows a step."""
+    """hidden: units of the perceptron. steps: of learning, as a multiple of what is asked; batch: rows a step; blends:
+    share of these that are blends."""
 
     hidden: int
     steps: int
     batch: int
+    blends: float
 
 
 #: Tried from the narrowest. LeNet's cuts need 16; CIFAR-10's early one (400 elements) loses at 16, 64, 128, 256: 8.8,
 #: 4.3, 2.4 and 1.0 points by the map alone.
-WIDTHS = (Width(HIDDEN, 1, 256), Width(64, 2, 512), Width(256, 3, 512))
+WIDTHS = (Width(HIDDEN, 1, 256, 0.0), Width(64, 2, 512, 0.5), Width(256, 3, 512, 0.5))
 
 
 def learn_bottleneck(
@@ -38,7 +40,7 @@ def learn_bottleneck(
     """The channel whose map is a bottleneck; None where none keeps the budget. hidden: this width alone."""
     for width in _widths(hidden):
         steps, batch = width.steps * schedule.steps, max(schedule.batch, width.batch)
-        longer = replace(schedule, steps=steps, batch=batch, steering=STEERING)
+        longer = replace(schedule, steps=steps, batch=batch, steering=STEERING, blends=width.blends)
         stage = f"bottleneck-{width.hidden}"
         work = Work(task, lambda: BETA, lambda width=width: _learnables(task, width.hidden), longer, stage)  # type: ignore[misc]
         settled = work.settled(retreats=(1.0,))

@@ -60,7 +60,7 @@ class Steering:
 class GaussianSchedule:
     """steps of Adam, batch rows each (fewer of large tensors). Its rate rises over the share `warm` of the steps, for
     Adam's first steps are as long for every element and would add up, then falls by a cosine to `last`. clip: of the
-    gradient."""
+    gradient. blends: share of a batch's rows that are blends of two inputs' tensors."""
 
     steps: int = 2000
     batch: int = 256
@@ -68,6 +68,7 @@ class GaussianSchedule:
     warm: float = 0.05
     clip: float = 10.0
     steering: Steering = Steering()
+    blends: float = 0.0
 
     def batch_of(self, elements: int) -> int:
         """Rows a step of tensors of so many elements."""
@@ -178,14 +179,14 @@ class Learner:
     def _taught(self, part: Activations, random: torch.Generator) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Tensors to learn from, and what the clean network answers [rows, classes], as log-probabilities.
 
-        Of a map that is no linear one, half of the rows are blends of two: the clean cloud half answers these too,
-        and what is learned from the training rows alone does not hold for others.
+        The clean cloud half answers blends of two tensors too. A wide perceptron that learns from the training rows
+        alone does not do as well on others.
         """
         tensors = [torch.from_numpy(one) for one in part.tensors]
         clean = torch.from_numpy(part.logits)
-        if self._linear or part.beside:
+        blended = int(self.schedule.blends * len(part))
+        if not blended or part.beside:
             return tensors, clean.log_softmax(1)
-        blended = len(part) // 2
         share = torch.rand(blended, 1, generator=random)
         mates = torch.randint(len(part), (blended,), generator=random)
         blends = [share * one[:blended] + (1 - share) * one[mates] for one in tensors]
