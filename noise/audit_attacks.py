@@ -149,14 +149,14 @@ class Attacks:
         tried = min(count, ELIMINATIONS)
         seen = subject.adversary(some, seed=2000 + self.seed).observe(torch.arange(tried)).numpy()
         sizes = np.cumsum([one.elements for one in noise.tensors.values()])[:-1]
-        remaining, true = [], []
+        remaining, true = list[int](), list[bool]()
         for row, sent in enumerate(seen):
-            left = np.ones((noise.distributions, count), dtype=np.bool_)
+            left: Array = np.ones((noise.distributions, count), dtype=np.bool_)
             parts = zip(noise.tensors.items(), np.split(sent, sizes), some.tensors, strict=True)
             for (node, one), part, candidates in parts:
                 rounding, uncertainty = self._rounding(node)
-                left &= possible(part, candidates, one.order, rounding=rounding, uncertainty=uncertainty)
-            remain = left.any(axis=0)
+                left = left & possible(part, candidates, one.order, rounding=rounding, uncertainty=uncertainty)
+            remain: Array = left.any(axis=0)
             remaining.append(int(remain.sum()))
             true.append(bool(remain[row]))
         identified = [0.0 if not hit else 1 / many for hit, many in zip(true, remaining, strict=True)]

@@ -33,7 +33,7 @@ class Effort:
 #: Within two minutes on two cores, LeNet's 120 elements, two kinds of noise. What reads less flatters the noise.
 QUICK = Effort(
     name="quick",
-    decoder=replace(DECODER, width=512, hidden_layers=2, epochs=6),
+    decoder=replace(DECODER, width=400, hidden_layers=2, epochs=5, batch=128),
     classifier=replace(CLASSIFIER, epochs=6),
     seeds=2,
     train_rows=10_000,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from noise import audit_stages
+from noise import audit_pictures, audit_stages
 from noise.audit import record
 from noise.audit_assembly import audited
 from noise.audit_attacks import Attacks
@@ -28,7 +28,7 @@ from noise.task import Progress
 from noise.tensors import to_arrays
 from noise.work_key import digest, work_key
 from planner.plan import Plan
-from profiles.errors import DataError, NoiseError
+from profiles.errors import NoiseError
 
 __all__ = ["FULL", "QUICK", "Effort", "audit"]
 
@@ -74,9 +74,7 @@ def audit(
         stages += Estimates(subject, effort, seed).stages()
     done = audit_stages.run(stages, checkpoint, progress)
     made = _record(plan, data, noises, on, done, floor, compared, effort=effort, seed=seed)
-    if pictures is not None and on.images is not None:
-        from noise import audit_pictures
-
+    if pictures is not None and has_pictures(data):
         audit_pictures.write(pictures, made, on, done)
     return made
 
@@ -94,6 +92,12 @@ def checked(plan: Plan, noises: Noises) -> CutNetwork:
                 f"{kind} noise: for {', '.join(noise.nodes)}, the plan sends {', '.join(cut.shapes)}; learn it anew"
             )
     return cut
+
+
+def has_pictures(data: Dataset) -> bool:
+    """Whether the inputs are pictures that a page can show."""
+    inputs = list(data.test.by_input.values())
+    return len(inputs) == 1 and inputs[0].dtype.kind == "f" and audit_pictures.drawable(inputs[0].shape)
 
 
 def with_seeds(effort: Effort, seeds: int | None) -> Effort:
@@ -159,10 +163,3 @@ def _told(noises: Noises, kind: str) -> str | None:
     noise, facts = noises[kind]
     several = f"{noise.distributions} distributions, " if noise.distributions > 1 else ""
     return f"{several}learned for {facts.budget_points:g} points on {facts.data}"
-
-
-def require_labels(private: Private) -> None:
-    """Raises DataError for a name that is not fit for a stage's."""
-    for name in private:
-        if "/" in name or not name.strip():
-            raise DataError(f"private label {name!r}: expected a name without /")
