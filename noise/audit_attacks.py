@@ -156,7 +156,7 @@ class Attacks:
             for (node, one), part, candidates in parts:
                 rounding, uncertainty = self._rounding(node)
                 left = left & possible(part, candidates, one.order, rounding=rounding, uncertainty=uncertainty)
-            remain: Array = left.any(axis=0)
+            remain = np.asarray(left.any(axis=0))
             remaining.append(int(remain.sum()))
             true.append(bool(remain[row]))
         identified = [0.0 if not hit else 1 / many for hit, many in zip(true, remaining, strict=True)]

@@ -63,7 +63,7 @@ def audit(
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     noises = _noises(noise or [])
-    auditing.checked(planned, noises)
+    cut = auditing.checked(planned, noises)
     dataset = catalog.load_dataset(data)
     private = _private(dataset, private_labels)
     for kind, (_, facts) in noises.items():
@@ -83,6 +83,7 @@ def audit(
             keep=keep,
             progress=advance,
             pictures=page if shown else None,
+            cut=cut,
         )
     record.write(place, found)
     if keep is not None:
@@ -100,7 +101,7 @@ def show(terminal: Terminal, found: "Audit") -> None:
 
     heads, rows = table(found)
     title = f"{found.model} cut at {found.cut}, {found.data}: what an adversary gets"
-    terminal.table(heads, rows, title=title, tight=len(heads) > 6, prose=True)
+    terminal.table(heads, rows, title=title, tight=True, prose=True)
     terminal.say(effort_line(found))
     for name, one in columns(found):
         for remark in one.information.remarks:

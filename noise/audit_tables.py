@@ -17,10 +17,11 @@ HEADS = {"floors": "floor"}
 NOTHING = "-"
 #: Inferences of one input that have rows of their own.
 SEVERAL = ("10", "100")
+SHORT = {DECODER: "decoder", NAMED: "named first", WHITE_BOX: "white box"}
 WORDS = {
-    DECODER: "attacked: trained on pairs; a stronger decoder may read more",
-    NAMED: "attacked: the distribution named, its mean noise taken off, then decoded",
-    WHITE_BOX: "attacked: through the known edge half; a better start may read more",
+    DECODER: "attacked: trained on pairs; a stronger one may read more",
+    NAMED: "attacked: distribution named, its mean taken off, then decoded",
+    WHITE_BOX: "attacked: through the known edge half; may read more",
 }
 
 
@@ -71,34 +72,40 @@ class _Rows:
 
 def _loss(row: _Rows, audit: Audit) -> Iterator[Row]:
     several = sum(one.gain is not None for one in row.audited) > 1
-    same = "; set to be the same" if several else ""
-    yield from row("loss, points", lambda one: _figure(one.accuracy_loss_points), f"measured on test inputs{same}")
+    same = "; made the same" if several else ""
+    yield from row("loss, points", lambda one: _figure(one.accuracy_loss_points), f"measured on test data{same}")
     if several:
-        yield from row("  by a gain of", lambda one: _figure(one.gain), "on the noise of its file")
+        yield from row("  by a gain of", lambda one: _figure(one.gain), "of its file's noise")
 
 
 def _reconstruction(row: _Rows) -> Iterator[Row]:
-    attempts = [one.reconstruction.attempts for one in row.audited if one.reconstruction is not None]
-    queries = sorted({one.queries for found in attempts for one in found})
-    for attack in (DECODER, NAMED, WHITE_BOX):
-        yield from _attempts(row, attack, 1, WORDS[attack])
-    for count in queries[1:]:
-        for attack in (DECODER, NAMED, WHITE_BOX):
-            yield from _attempts(row, attack, count, f"attacked: {count} inferences of the same input")
+    for attack, short in SHORT.items():
+        found = partial(_attempt, attack)
+        yield from row(f"{short}, dB", lambda one, of=found: _with(of(one), _decibels), WORDS[attack])  # type: ignore[misc]
+        yield from row("  SSIM", lambda one, of=found: _with(of(one), _similarity, digits=3), "")  # type: ignore[misc]
+    for count in SEVERAL:
+        yield from row(f"  of {count}, dB", partial(_best, int(count)), f"the strongest, from {count} inferences")
 
 
-def _attempts(row: _Rows, attack: str, queries: int, words: str) -> Iterator[Row]:
-    def found(one: Audited) -> Attempt | None:
-        made = one.reconstruction.attempts if one.reconstruction else ()
-        if attack == DECODER and queries == 1 and all(each.attack not in WORDS for each in made):
-            return made[0] if made else None  # a floor
-        return next((each for each in made if (each.attack, each.queries) == (attack, queries)), None)
+def _attempt(attack: str, one: Audited) -> Attempt | None:
+    """From one inference. Floors stand in the first row."""
+    made = one.reconstruction.attempts if one.reconstruction else ()
+    if made and all(each.attack not in WORDS for each in made):
+        return made[0] if attack == DECODER else None
+    return next((each for each in made if (each.attack, each.queries) == (attack, 1)), None)
 
-    short = {DECODER: "decoder", NAMED: "named first", WHITE_BOX: "white box"}[attack]
-    name = short if queries == 1 else f"  of {queries}" if attack == DECODER else f"  named, {queries}"
-    yield from row(f"{name}, dB", lambda one: _with(found(one), lambda it: (it.psnr_db, it.psnr_interval_db)), words)
-    similar = "the same pictures, by structure" if queries == 1 else ""
-    yield from row("  SSIM", lambda one: _with(found(one), lambda it: (it.ssim, it.ssim_interval), digits=3), similar)
+
+def _best(queries: int, one: Audited) -> str | None:
+    made = [each for each in (one.reconstruction.attempts if one.reconstruction else ()) if each.queries == queries]
+    return _figure(max((each.psnr_db for each in made), default=None))
+
+
+def _decibels(one: Attempt) -> tuple[float | None, Interval | None]:
+    return one.psnr_db, one.psnr_interval_db
+
+
+def _similarity(one: Attempt) -> tuple[float | None, Interval | None]:
+    return one.ssim, one.ssim_interval
 
 
 def _identification(row: _Rows) -> Iterator[Row]:
@@ -107,16 +114,16 @@ def _identification(row: _Rows) -> Iterator[Row]:
     yield from row(
         "named input, %",
         lambda one: _with(one.reidentification, lambda it: (it.top1, it.interval), digits=1),
-        f"attacked: {among}, one inference",
+        f"attacked: {among}",
     )
-    most = "the most that any attack gets, measured on one draw"
+    most = "the most any attack gets (measured on draws)"
     yield from row("  at most", _of("reidentification", "bound_top1"), most)
     for count in SEVERAL:
-        yield from row(f"  of {count}", _of("reidentification", "by_queries", count), "")
-    left = "attacked: candidates that the saved order leaves possible"
+        yield from row(f"  of {count}", _of("reidentification", "by_queries", count), f"from {count} inferences")
+    left = "attacked: inputs that the saved order leaves possible"
     yield from row("left by order", _of("elimination", "remaining"), left)
-    yield from row("distribution, %", _of("naming", "right"), "attacked: whose noise it is, named right")
-    yield from row("  noise left, %", _of("naming", "variance_left"), "of its variance, without what is expected")
+    yield from row("distribution, %", _of("naming", "right"), "attacked: its noise's, named right")
+    yield from row("  noise left, %", _of("naming", "variance_left"), "of its variance after that")
 
 
 def _attributes(row: _Rows, audit: Audit) -> Iterator[Row]:
@@ -124,10 +131,10 @@ def _attributes(row: _Rows, audit: Audit) -> Iterator[Row]:
         yield from row(
             f"{name[:12]}, %",
             partial(_attribute, name),
-            "attacked: a trained classifier; the floor is a guess by the public label",
+            "attacked: by a trained classifier; floor: from the public label",
         )
         for count in SEVERAL:
-            yield from row(f"  of {count}", partial(_attribute_of, name, count), "")
+            yield from row(f"  of {count}", partial(_attribute_of, name, count), f"from {count} inferences")
 
 
 def _attribute(name: str, one: Audited) -> str | None:
@@ -140,19 +147,19 @@ def _attribute_of(name: str, count: str, one: Audited) -> str | None:
 
 def _information(row: _Rows) -> Iterator[Row]:
     for name, field, words in (
-        ("ITE, nats", "ite_nats", "estimated: the paper's; no guarantee, misranks"),
+        ("ITE, nats", "ite_nats", "estimated: as in the paper; no guarantee, misranks"),
         ("KSG, nats", "ksg_nats", "estimated: no guarantee; fails in many dimensions"),
-        ("InfoNCE ≥, nats", "infonce_nats", "estimated from below; learned, at most ln N"),
-        ("contrast ≥, nats", "contrast_nats", "from below, by the known density; at most ln N"),
+        ("InfoNCE ≥, nats", "infonce_nats", "estimated: from below, at most ln N"),
+        ("contrast ≥, nats", "contrast_nats", "estimated: from below, by the noise's density"),
     ):
         yield from row(name, _of("information", field), words)
-    proven = "proven for this data distribution, one query; floor: the class itself"
+    proven = "proven: on average over these data; floor: the class"
     yield from row("bound ≤, nats", _of("information", "bound_nats"), proven)
     for count in SEVERAL:
-        yield from row(f"  of {count}", _of("information", "bound_by_queries", count), "")
-    yield from row("mixture ≤, nats", _of("information", "mixture_bound_nats"), "proven likewise, by a tighter form")
+        yield from row(f"  of {count}", _of("information", "bound_by_queries", count), f"of {count} inferences")
+    yield from row("mixture ≤, nats", _of("information", "mixture_bound_nats"), "proven: likewise, tighter")
     for count in SEVERAL:
-        yield from row(f"  of {count}", _of("information", "mixture_by_queries", count), "")
+        yield from row(f"  of {count}", _of("information", "mixture_by_queries", count), f"of {count} inferences")
 
 
 def _of(part: str, field: str, key: str | None = None) -> Callable[[Audited], str | None]:

@@ -48,16 +48,18 @@ def audit(
     keep: Path | None = None,
     progress: Progress = lambda done, of: None,
     pictures: Path | None = None,
+    cut: CutNetwork | None = None,
 ) -> record.Audit:
     """Run every attack, estimate and bound.
 
     noises: by kind; the first is audited as it is, the others at its loss of accuracy. private: name → labels of
     `data.train` and `data.test`; None: those that the data have. keep: a file that holds what was reached, for a run
-    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed.
+    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed. cut: as `checked`
+    returned it.
     Raises NoiseError (noise for another plan, nothing crosses), DataError (data of another shape, several private
     inputs), InfeasibleError (noise that cannot be brought to the same loss).
     """
-    cut = checked(plan, noises)
+    cut = cut or checked(plan, noises)
     private_input(plan, cut)
     labels = _private(data) if private is None else private
     arrays = [array for noise, _ in noises.values() for _, array in sorted(to_arrays(noise).items())]

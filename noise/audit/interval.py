@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 
 def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
@@ -13,9 +14,7 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, 
     """
     if len(values) < 2:
         return None
-    from scipy.stats import t
-
     found = np.asarray(values, dtype=np.float64)
-    margin = float(t.ppf((1 + level) / 2, len(found) - 1)) * float(found.std(ddof=1)) / math.sqrt(len(found))
+    margin = float(stdtrit(len(found) - 1, (1 + level) / 2)) * float(found.std(ddof=1)) / math.sqrt(len(found))
     mean = float(found.mean())
     return mean - margin, mean + margin

@@ -11,7 +11,7 @@ Interval = tuple[float, float]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the same
+    """One way of reconstructing. attack: decoder, decoder after naming, white box. queries: inferences of the same
     input that the adversary saw. Intervals: 95 %, over `seeds` attacks. strength: how hard it tried, in words."""
 
     attack: str
