@@ -11,13 +11,13 @@ from noise.audit.attribute import train_attribute_classifier
 from noise.audit.decoder import train_decoder
 from noise.audit.elimination import FLOAT32_ROUNDING, possible
 from noise.audit.image_quality import quality
+from noise.audit.naming import naming_quality
 from noise.audit.reidentification import nearest
 from noise.audit.training import Observe, Strength
 from noise.audit_effort import Effort
 from noise.audit_grounds import Array, Images, Subject, side_by_side
 from noise.audit_stages import Result, Stage
 from noise.gaussian import OfNormals
-from noise.randomness import SeededRandom
 
 #: Images of each attack that are kept for the page of pictures.
 PICTURES = 10
@@ -47,19 +47,18 @@ class Attacks:
             yield from self._several(queries)
         if self.subject.laplace is not None:
             yield self._stage("elimination", self.seed, self.elimination)
-        if self.subject.is_named:
             yield self._stage("naming", self.seed, self.naming)
 
     def _once(self, seed: int) -> Iterator[Stage]:
         images = self.subject.grounds.images
         if images is not None:
             yield self._stage(DECODER, seed, lambda: self.reconstruction(images, seed))
-            if self.subject.is_named:
+            if self.subject.laplace is not None:
                 yield self._stage(NAMED, seed, lambda: self.reconstruction(images, seed, named=True))
         yield from self._others(seed, 1)
 
     def _several(self, queries: int) -> Iterator[Stage]:
-        images, named = self.subject.grounds.images, self.subject.is_named
+        images, named = self.subject.grounds.images, self.subject.laplace is not None
         if images is not None:
             work = f"{NAMED if named else DECODER} of {queries}"
             yield self._stage(
@@ -102,7 +101,7 @@ class Attacks:
         """A private label, read by a trained classifier."""
         known, judged = self.subject.grounds.attributes[name]
         strength = self.effort.classifier
-        named = queries > 1 and self.subject.is_named
+        named = queries > 1 and self.subject.laplace is not None
         reader = train_attribute_classifier(
             self._observed(seed, queries, named=named), known, seed=seed, strength=strength
         )
@@ -121,7 +120,7 @@ class Attacks:
         judged = subject.grounds.judged
         count = min(len(judged), self.effort.candidates)
         some = judged.take(slice(0, count))
-        named = subject.is_named
+        named = subject.laplace is not None
         seen = subject.adversary(some, seed=1000 + seed, queries=queries, named=named).everything().numpy()
         sent = list(some.tensors) if subject.noise is None else subject.noise.carried(some.tensors)
         candidates = side_by_side(sent)
@@ -134,9 +133,10 @@ class Attacks:
         if isinstance(noise, OfNormals):
             parts = np.split(tensors, np.cumsum([one.elements for one in noise.normals.values()])[:-1], axis=1)
             return side_by_side([one.whitened(part) for one, part in zip(noise.normals.values(), parts, strict=True)])
-        if noise is None or not self.subject.is_named:
+        if noise is None:
             return tensors
-        white: Array = tensors @ self.subject.residual_whitening
+        by = self.subject.residual_whitening
+        white: Array = tensors * by if by.ndim == 1 else tensors @ by
         return white
 
     def elimination(self) -> Result:
@@ -178,28 +178,15 @@ class Attacks:
 
     def naming(self) -> Result:
         """Which distribution was it, and what is left of the noise without what is expected of it."""
-        subject = self.subject
-        clean = side_by_side(list(subject.grounds.judged.tensors))
-        right, left, total = 0.0, 0.0, []
-        draws = subject.draws(SeededRandom(self.seed, 79))
-        for index, one in enumerate(draws):
-            noise = side_by_side(one)
-            rows = np.arange(len(noise)) % len(clean)
-            seen = torch.from_numpy(clean[rows] + noise)
-            right += float((subject.namer(seen) == index).double().mean())
-            rest = subject.namer.without_expected_noise(seen).numpy() - clean[rows]
-            left += float(np.square(rest).sum(axis=1).mean())
-            total.append(noise)
-        variance = float(np.concatenate(total).var(axis=0).sum())
-        return Result({"right": 100 * right / len(draws), "variance_left": 100 * left / len(draws) / variance})
+        subject, noise, namer = self.subject, self.subject.laplace, self.subject.namer
+        assert noise is not None
+        assert namer is not None
+        clean = torch.from_numpy(side_by_side(subject.grounds.judged.tensors))
+        found = naming_quality(namer, noise, clean, seed=self.seed)
+        return Result({"right": found.right_percent, "variance_left": found.variance_left_percent})
 
     def _observed(self, seed: int, queries: int, *, named: bool) -> Observe:
-        near = self.subject.adversary(self.subject.grounds.known, seed=seed, queries=queries, named=named)
-        if queries == 1:
-            return near.observe
-        # The mean of many queries has little noise left: fresh draws at every step would cost much, tell little more.
-        seen = near.everything()
-        return lambda rows: seen[rows]
+        return self.subject.adversary(self.subject.grounds.known, seed=seed, queries=queries, named=named).observe
 
     def _seen(self, seed: int, queries: int, *, named: bool) -> torch.Tensor:
         judged: Activations = self.subject.grounds.judged

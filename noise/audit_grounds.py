@@ -1,6 +1,6 @@
 """What every attack starts from: the attacker's own rows, the rows it is judged on, and what may cross."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from noise.activations import Activations
 from noise.audit.adversary import Adversary
-from noise.audit.naming import RIDGE, Namer, fit_namer
+from noise.audit.naming import DENSE, ELEMENTS, INPUTS, RIDGE, Namer, namer_of
 from noise.audit_effort import Effort
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Labels
-from noise.laplace import LaplaceNoise, OrderedLaplace
+from noise.laplace import LaplaceNoise
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from planner.plan import Plan
@@ -24,10 +24,8 @@ from profiles.errors import DataError
 
 Array = NDArray[Any]
 
-#: A covariance of more elements is not inverted to name distributions.
-NAMED_ELEMENTS = 4096
-#: Draws of each distribution, and clean tensors, that the naming is learned from.
-NAMING_DRAWS, NAMING_ROWS = 200, 5000
+#: Draws that tell how what is random of laplace noise varies.
+RESIDUALS = 20_000
 
 
 @dataclass(frozen=True)
@@ -141,39 +139,31 @@ class Subject:
     def laplace(self) -> LaplaceNoise | None:
         return self.noise if isinstance(self.noise, LaplaceNoise) else None
 
-    @property
-    def is_named(self) -> bool:
-        """Whether there are distributions that can be told apart."""
-        return self.laplace is not None and self.grounds.cut.elements <= NAMED_ELEMENTS
-
     @cached_property
-    def namer(self) -> Namer:
-        """Learned from the attacker's own draws: the same at every call."""
-        draws = np.stack([side_by_side(one) for one in self.draws(SeededRandom(0, 78))])
-        clean = np.concatenate([one[:NAMING_ROWS] for one in self.grounds.known.tensors], axis=1)
-        return fit_namer(torch.from_numpy(clean), torch.from_numpy(draws))
+    def namer(self) -> Namer | None:
+        """Learned from the attacker's own draws; the same at every call. None: there is nothing to be named."""
+        if self.laplace is None:
+            return None
+        clean = np.concatenate([one[:INPUTS] for one in self.grounds.known.tensors], axis=1)
+        return namer_of(self.laplace, torch.from_numpy(clean), seed=0)
 
     @cached_property
     def residual_whitening(self) -> Array:
-        """[n, n]: after it, noise without its expected part is as strong in every direction."""
-        draws = np.stack([side_by_side(one) for one in self.draws(SeededRandom(0, 80))]).astype(np.float64)
-        rest = (draws - draws.mean(axis=1, keepdims=True)).reshape(-1, draws.shape[2])
-        covariance = rest.T @ rest / len(rest)
+        """[n, n]: after it, laplace noise without its expected part is as strong in every direction; [n] of large
+        tensors, whose elements are each brought to the same strength."""
+        noise, namer = cast(LaplaceNoise, self.laplace), cast(Namer, self.namer)
+        rows = max(2, min(RESIDUALS, ELEMENTS // noise.elements))
+        which = np.arange(rows) % noise.distributions
+        rest = side_by_side(noise.draw_from(which, SeededRandom(0, 80))) - namer.expected.numpy()[which]
+        if noise.elements > DENSE:
+            scale: Array = 1 / np.sqrt(rest.var(axis=0) + RIDGE * rest.var())
+            return scale
+        covariance = rest.T @ rest / rows
         covariance[np.diag_indices_from(covariance)] += RIDGE * covariance.diagonal().mean()
         values, vectors = np.linalg.eigh(covariance)
         white: Array = vectors / np.sqrt(values)
         return white
 
-    def draws(self, random: SeededRandom, rows: int = NAMING_DRAWS) -> list[list[Array]]:
-        """Of each distribution: for each crossing tensor [rows, n]."""
-        tensors = cast(LaplaceNoise, self.noise).tensors.values()
-        count = cast(LaplaceNoise, self.noise).distributions
-        return [[_of(one, index, rows, random) for one in tensors] for index in range(count)]
 
-
-def _of(one: OrderedLaplace, index: int, rows: int, random: SeededRandom) -> Array:
-    return one.draw(np.full(rows, index, dtype=np.int64), random)
-
-
-def side_by_side(tensors: list[Array]) -> Array:
+def side_by_side(tensors: Sequence[Array]) -> Array:
     return tensors[0] if len(tensors) == 1 else np.concatenate(tensors, axis=1)

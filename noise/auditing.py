@@ -54,8 +54,8 @@ def audit(
 
     noises: by kind; the first is audited as it is, the others at its loss of accuracy. private: name → labels of
     `data.train` and `data.test`; None: those that the data have. keep: a file that holds what was reached, for a run
-    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed. cut: as `checked`
-    returned it.
+    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed. cut:
+    as `checked` returned it.
     Raises NoiseError (noise for another plan, nothing crosses), DataError (data of another shape, several private
     inputs), InfeasibleError (noise that cannot be brought to the same loss).
     """
