@@ -28,6 +28,8 @@ Array = NDArray[Any]
 
 #: Rows that are observed at once where all are.
 ROWS = 2000
+#: Draws from which the noise's spread is taken.
+NOISE = 1000
 #: Percent of distributions named right from which on all count as such.
 RELIABLE = 99.9
 
@@ -108,6 +110,13 @@ class Adversary:
         found = torch.from_numpy(empty(len(self.on), self.on.elements))
         for part in torch.split(torch.arange(len(self.on)), ROWS):
             found[part] = self.observe(part)
+        return found
+
+    @cached_property
+    def noise_deviations(self) -> Array:
+        """Standard deviation of each element's noise in what is seen [elements], from NOISE rows' draws."""
+        rows = torch.arange(NOISE) % len(self.on)
+        found: Array = (self.observe(rows).numpy() - self.carried[rows.numpy()]).std(axis=0)
         return found
 
     def _once(self, at: Array) -> torch.Tensor:
