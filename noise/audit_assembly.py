@@ -53,17 +53,22 @@ def audited(
 
 
 def _reconstruction(done: Done, subject: str, effort: Effort) -> Reconstruction | None:
-    made = [
-        _attempt(attack, 1, found) for attack in (DECODER, NAMED, WHITE_BOX) if (found := done.of(subject, attack))
-    ]
+    made = [_attempt(attack, 1, found) for attack in (DECODER, NAMED) if (found := done.of(subject, attack))]
     if not made:
         return None
+    if through := through_edge(done, subject):
+        made.append(_attempt(WHITE_BOX, 1, through))
     best = max(made, key=lambda one: one.psnr_db)
     for queries in effort.several:
-        for attack in (DECODER, NAMED, WHITE_BOX):
+        for attack in (DECODER, NAMED):
             if found := done.of(subject, f"{attack} of {queries}"):
                 made.append(_attempt(attack, queries, found))
     return Reconstruction(psnr_db=best.psnr_db, ssim=best.ssim, attack=best.attack, attempts=tuple(made))
+
+
+def through_edge(done: Done, subject: str) -> list[Result]:
+    """What the white box made, by the way of one decoder or the other."""
+    return [one for attack in (DECODER, NAMED) for one in done.part(subject, attack, WHITE_BOX)]
 
 
 def _attempt(attack: str, queries: int, found: Sequence[Result]) -> Attempt:

@@ -23,6 +23,7 @@ class Effort:
     candidates: int
     white_box_images: int
     white_box_steps: int
+    white_box_seeds: int
     queries: tuple[int, ...] = (1, 10, 100)
 
     @property
@@ -41,7 +42,8 @@ QUICK = Effort(
     pairs=4_000,
     candidates=500,
     white_box_images=50,
-    white_box_steps=150,
+    white_box_steps=100,
+    white_box_seeds=1,
 )
 
 #: Until it stops improving.
@@ -56,4 +58,5 @@ FULL = Effort(
     candidates=1_000,
     white_box_images=200,
     white_box_steps=600,
+    white_box_seeds=3,
 )

@@ -57,6 +57,11 @@ class Grounds:
     images: Images | None
     attributes: Mapping[str, tuple[Labels, Labels]]
 
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether an input can be looked for by gradients: it is the only one, and of floats."""
+        return len(self.cut.inputs) == 1 and self.images is not None
+
 
 def grounds(
     plan: Plan,

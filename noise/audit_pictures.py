@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.audit.record import Attempt, Audit, Audited
-from noise.audit_attacks import picture_rows
+from noise.audit_assembly import through_edge
+from noise.audit_attacks import WHITE_BOX, picture_rows
 from noise.audit_floors import CLASS_MEAN, class_means
 from noise.audit_grounds import Grounds
 from noise.audit_stages import Done
@@ -76,7 +77,8 @@ def _shown(one: Audited) -> list[Attempt]:
 
 def _line(done: Done, name: str, attempt: Attempt) -> Line:
     several = "" if attempt.queries == 1 else f" of {attempt.queries}"
-    images = done.of(name, f"{attempt.attack}{several}")[0].arrays["pictures"]
+    found = through_edge(done, name) if attempt.attack == WHITE_BOX else done.of(name, f"{attempt.attack}{several}")
+    images = found[0].arrays["pictures"]
     queries = "" if attempt.queries == 1 else f", {attempt.queries} inferences"
     return Line(f"{name}{queries}\n{attempt.attack}, {attempt.psnr_db:.2f} dB", images)
 

@@ -47,6 +47,14 @@ class Done:
         start = f"{subject}:{work}:"
         return [one for name, one in self.results.items() if name.startswith(start)]
 
+    def part(self, subject: str, work: str, name: str) -> list[Result]:
+        """What stages found by the way: facts and arrays of that name."""
+        return [
+            Result(one.facts[name], {"pictures": one.arrays[name]})
+            for one in self.of(subject, work)
+            if name in one.facts
+        ]
+
     def facts(self, subject: str, work: str) -> Mapping[str, Any]:
         """Of the first seed."""
         found = self.of(subject, work)

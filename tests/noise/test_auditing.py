@@ -38,6 +38,7 @@ SMALL = replace(
     candidates=50,
     white_box_images=4,
     white_box_steps=5,
+    white_box_seeds=1,
     queries=(1, 10),
 )
 
@@ -103,7 +104,7 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="module")
 def both(plan: Plan, data: Dataset) -> record.Audit:
-    noises = given(plan, of_normal(plan, 0.3), of_laplace(plan, 0.2))
+    noises = given(plan, of_normal(plan, 1.0), of_laplace(plan, 0.5))
     return auditing.audit(plan, noises, data, effort=SMALL)
 
 
