@@ -47,7 +47,7 @@ def edge_torch(cut: CutNetwork) -> Callable[[Tensor], list[Tensor]]:
         else:
             missing = -len(given) % cut.rows
             full = torch.cat([given, given[-1:].expand(missing, *given.shape[1:])]) if missing else given
-            outputs = across(full.unflatten(0, (-1, cut.rows)))
+            outputs = across(full.reshape(-1, cut.rows, *full.shape[1:]))
         crossing = dict(zip(cut.halves.crossing, outputs, strict=False))
         return [crossing[name].reshape(-1, size)[: len(given)].float() for name, size in _sizes(cut).items()]
 

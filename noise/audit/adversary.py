@@ -112,12 +112,21 @@ class Adversary:
             found[part] = self.observe(part)
         return found
 
-    @cached_property
+    @property
     def noise_deviations(self) -> Array:
-        """Standard deviation of each element's noise in what is seen [elements], from NOISE rows' draws."""
-        rows = torch.arange(NOISE) % len(self.on)
-        found: Array = (self.observe(rows).numpy() - self.carried[rows.numpy()]).std(axis=0)
-        return found
+        """Standard deviation of each element's noise in what is seen [elements], from draws of its own."""
+        return self._spread[1]
+
+    @property
+    def noise_mean(self) -> Array:
+        """Its mean [elements]."""
+        return self._spread[0]
+
+    @cached_property
+    def _spread(self) -> tuple[Array, Array]:
+        rows = np.arange(NOISE) % len(self.on)
+        noise = self.observe(torch.from_numpy(rows)).numpy() - self.carried[rows]
+        return noise.mean(axis=0), noise.std(axis=0)
 
     def _once(self, at: Array) -> torch.Tensor:
         """One query of each row."""

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 MeanNoise = Callable[[int], Array]
 
 #: Means in each of the two pools at most, and elements; draws that are averaged at a time.
-POOL, POOL_ELEMENTS, AT_ONCE = 4096, 2**23, 2**21
+POOL, POOL_ELEMENTS, AT_ONCE = 2048, 2**23, 2**21
 
 
 def mean_noise(noise: Mechanism, queries: int, random: Randomness, *, expected: Array | None = None) -> MeanNoise:

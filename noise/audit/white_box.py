@@ -224,14 +224,16 @@ def _spread(errors: Tensor) -> Tensor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             _, values, vectors = torch.svd_lowrank(flat, q=PROJECTED)
-        return vectors * values / math.sqrt(rows)
+        found: Tensor = vectors * values / math.sqrt(rows)
+        return found
     if pixels <= rows:
         squares, vectors = torch.linalg.eigh((flat.T @ flat / rows).double())
     else:
         squares, left = torch.linalg.eigh((flat @ flat.T / rows).double())
         vectors = flat.T.double() @ left / (rows * squares.clamp(min=1e-12)).sqrt()
     kept = squares.argsort(descending=True)[:COMPONENTS]
-    return (vectors[:, kept] * squares[kept].clamp(min=0).sqrt()).float()
+    spread: Tensor = (vectors[:, kept] * squares[kept].clamp(min=0).sqrt()).float()
+    return spread
 
 
 def _likeliest(known: Tensor) -> float:

@@ -1,9 +1,9 @@
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from blobs import Fixed
 from noise_networks import clusters, residual_plan, two_layers_plan
 
 from noise.activations import Activations
@@ -38,26 +38,6 @@ def laplace(distributions: int = 20, *, n: int = N, tensors: int = 1, strength: 
 def gaussian(n: int = N) -> GaussianNoise:
     factor = np.tril(np.random.default_rng(6).standard_normal((n, n)) / n) + np.eye(n)
     return GaussianNoise({"t0": DenseNormal(factor.astype(np.float32))})
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The same noise for every input: no secret at all."""
-
-    noise: np.ndarray
-    kind: str = "fixed"
-    nodes: tuple[str, ...] = ("t0",)
-    distributions: int = 1
-
-    @property
-    def elements(self) -> int:
-        return len(self.noise)
-
-    def draw(self, rows: int, random: Any) -> list[np.ndarray]:
-        return [np.tile(self.noise, (rows, 1))]
-
-    def carried(self, tensors: Any) -> list[np.ndarray]:
-        return list(tensors)
 
 
 def noise_seen(noise: Mechanism, queries: int, rows: int = 20_000, **more: Any) -> np.ndarray:

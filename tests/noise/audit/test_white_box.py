@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from blobs import SMALL, blobs, under_noise
+from blobs import SMALL, blobs, crossing, under_noise
 from torch import Tensor
 
-from noise.activations import Activations
 from noise.audit import white_box
 from noise.audit.adversary import Adversary
 from noise.audit.decoder import train_decoder
@@ -20,10 +19,6 @@ EDGE = torch.from_numpy(np.random.default_rng(0).standard_normal((144, 20)) / 6)
 def half(images: Tensor) -> Tensor:
     """The edge half of the blobs: 144 pixels → 20 elements."""
     return torch.tanh(images.flatten(1) @ EDGE)
-
-
-def activations(tensors: Tensor) -> Activations:
-    return Activations((tensors.numpy(),), (), np.zeros(len(tensors), np.int64), np.zeros((len(tensors), 2)))
 
 
 def test_of_a_linear_half_without_noise_it_is_the_image() -> None:
@@ -57,7 +52,7 @@ def test_it_is_the_most_likely_image_where_that_has_a_closed_form() -> None:
 
 def test_of_clean_tensors_it_beats_the_decoder_it_starts_from() -> None:
     known, unseen = blobs(2000, seed=1), blobs(100, seed=2)
-    near = Adversary(activations(known.tensors), None, seed=0)
+    near = Adversary(crossing(known.tensors), None, seed=0)
     decoder = train_decoder(near.observe, known.images, seed=0, strength=SMALL)
     attack = prepare(half, near.observe, known.images, whiten=whitening_of(near), decoder=decoder, steps=60)
     plain = decoder.quality(unseen.tensors, unseen.images).psnr_db
@@ -72,8 +67,8 @@ def test_of_clean_tensors_it_beats_the_decoder_it_starts_from() -> None:
 def test_noise_without_end_leaves_the_mean_image() -> None:
     known, unseen = blobs(500, seed=1), blobs(50, seed=2)
     noise = GaussianNoise({"t": DenseNormal(1e5 * np.eye(20, dtype=np.float32))})
-    near = Adversary(activations(known.tensors), noise, seed=0)
-    seen = Adversary(activations(unseen.tensors), noise, seed=1).everything()
+    near = Adversary(crossing(known.tensors), noise, seed=0)
+    seen = Adversary(crossing(unseen.tensors), noise, seed=1).everything()
     attack = prepare(half, near.observe, known.images, whiten=whitening_of(near), steps=60, smoothness=[0.0])
     mean = torch.from_numpy(known.images).mean(dim=0)
     assert torch.allclose(attack(seen), mean.expand(50, 1, 12, 12), atol=0.01)
@@ -86,7 +81,7 @@ def test_whitening_makes_the_noise_of_any_kind_and_number_of_queries_of_one_size
     gaussian = GaussianNoise({"t": DenseNormal(np.diag(np.linspace(0.5, 2, 20)).astype(np.float32))})
     for noise in (laplace, gaussian):
         for queries in (1, 7):
-            near = Adversary(activations(known.tensors), noise, seed=0, queries=queries)
+            near = Adversary(crossing(known.tensors), noise, seed=0, queries=queries)
             whiten = whitening_of(near)
             left = whiten(near.everything()) - whiten(known.tensors)
             assert left.std(dim=0).numpy() == pytest.approx(np.ones(20), rel=0.1)
