@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from noise.audit.interval import t_interval
+from noise.audit.intervals import over_seeds
 from noise.audit.record import (
     Attempt,
     Attribute,
@@ -19,8 +19,6 @@ from noise.audit_effort import Effort
 from noise.audit_equal_loss import Compared
 from noise.audit_information import information
 from noise.audit_stages import Done, Result
-
-ORDER, LIKELIEST, NEAREST = "elimination by order", "maximum likelihood", "nearest tensor"
 
 
 def audited(
@@ -42,9 +40,7 @@ def audited(
         attributes={name: one.accuracy for name, one in attributes.items()},
         attribute_details=attributes,
         information=information(done, subject, seed),
-        elimination=None
-        if not elimination
-        else Elimination(**{key: elimination[key] for key in ("remaining", "candidates", "true_remains")}),
+        elimination=None if not elimination else Elimination(**elimination),
         naming=Naming(**naming) if naming else None,
         accuracy_loss_points=compared.loss_points if compared else None,
         gain=compared.gain if compared else None,
@@ -79,8 +75,8 @@ def _attempt(attack: str, queries: int, found: Sequence[Result]) -> Attempt:
         attack=attack,
         psnr_db=float(np.mean(ratios)),
         ssim=float(np.mean(similarities)) if similarities else None,
-        psnr_interval_db=t_interval(ratios),
-        ssim_interval=t_interval(similarities),
+        psnr_interval_db=over_seeds(ratios),
+        ssim_interval=over_seeds(similarities),
         seeds=len(found),
         images=first["images"],
         queries=queries,
@@ -92,11 +88,8 @@ def _attempt(attack: str, queries: int, found: Sequence[Result]) -> Attempt:
 def _reidentification(done: Done, subject: str, effort: Effort) -> Reidentification:
     found = done.of(subject, "reidentification")
     rates = [one.facts["top1"] for one in found]
-    attack = NEAREST if subject == "clean" else LIKELIEST
-    interval, by_queries = t_interval(rates), {"1": float(np.mean(rates))}
-    order = done.facts(subject, "elimination")
-    if order and order["top1"] > by_queries["1"]:
-        attack, interval, by_queries = ORDER, None, {"1": order["top1"]}
+    bounds = [one.facts["bound"] for one in found if one.facts["bound"] is not None]
+    by_queries = {"1": float(np.mean(rates))}
     for queries in effort.several:
         if more := done.of(subject, f"reidentification of {queries}"):
             # Whoever sees more can do what it did before.
@@ -104,9 +97,9 @@ def _reidentification(done: Done, subject: str, effort: Effort) -> Reidentificat
     return Reidentification(
         top1=by_queries["1"],
         n=found[0].facts["n"],
-        attack=attack,
-        interval=interval,
-        bound_top1=done.facts(subject, "contrast").get("top1"),
+        attack=found[0].facts["attack"],
+        interval=over_seeds(rates),
+        bound_top1=max(bounds, default=None),
         by_queries=by_queries if len(by_queries) > 1 else {},
     )
 
@@ -121,7 +114,7 @@ def _attribute(done: Done, subject: str, name: str, floor: Audited, effort: Effo
     return Attribute(
         accuracy=by_queries["1"],
         label_alone=floor.attributes[name],
-        interval=t_interval(rates),
+        interval=over_seeds(rates),
         seeds=len(found),
         by_queries=by_queries if len(by_queries) > 1 else {},
         strength=found[0].facts["strength"],

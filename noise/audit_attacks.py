@@ -11,17 +11,16 @@ from noise.activations import Activations
 from noise.audit.adversary import Adversary
 from noise.audit.attribute import train_attribute_classifier
 from noise.audit.decoder import Decoder, train_decoder
-from noise.audit.elimination import FLOAT32_ROUNDING, possible
+from noise.audit.elimination import eliminate
 from noise.audit.image_quality import quality
 from noise.audit.naming import naming_quality
-from noise.audit.reidentification import nearest
+from noise.audit.reidentification import reidentify
 from noise.audit.training import Strength
 from noise.audit.white_box import prepare, whitening_of
 from noise.audit_effort import Effort
 from noise.audit_grounds import Array, Images, Subject, side_by_side
 from noise.audit_stages import Result, Stage
 from noise.differentiable import sent_torch
-from noise.gaussian import OfNormals
 
 #: Images of each attack that are kept for the page of pictures.
 PICTURES = 10
@@ -29,8 +28,6 @@ PICTURES = 10
 LARGEST_DB = 150.0
 #: Inferences that elimination is tried on.
 ELIMINATIONS = 100
-#: float16 rounds to so much of a number.
-FLOAT16_ROUNDING = 2.0**-11
 DECODER, NAMED, WHITE_BOX = "decoder", "decoder after naming", "white box"
 
 
@@ -156,66 +153,44 @@ class Attacks:
         )
 
     def reidentification(self, seed: int, queries: int) -> Result:
-        """Which of the candidates was it: the likeliest under the noise."""
-        subject = self.subject
-        judged = subject.grounds.judged
-        count = min(len(judged), self.effort.candidates)
-        some = judged.take(slice(0, count))
-        named = subject.laplace is not None
-        seen = subject.adversary(some, seed=1000 + seed, queries=queries, named=named).everything().numpy()
-        sent = list(some.tensors) if subject.noise is None else subject.noise.carried(some.tensors)
-        candidates = side_by_side(sent)
-        rows = nearest(self._white(seen), self._white(candidates), np.random.default_rng(seed))
-        return Result({"top1": 100 * float((rows == np.arange(count)).mean()), "n": count})
-
-    def _white(self, tensors: Array) -> Array:
-        """Where what is random of the noise has the same strength in every direction."""
-        noise = self.subject.noise
-        if isinstance(noise, OfNormals):
-            parts = np.split(tensors, np.cumsum([one.elements for one in noise.normals.values()])[:-1], axis=1)
-            return side_by_side([one.whitened(part) for one, part in zip(noise.normals.values(), parts, strict=True)])
-        if noise is None:
-            return tensors
-        by = self.subject.residual_whitening
-        white: Array = tensors * by if by.ndim == 1 else tensors @ by
-        return white
+        """Which of the candidates was it."""
+        subject, on = self.subject, self.subject.grounds
+        found = reidentify(
+            subject.noise,
+            on.judged,
+            seeds=[seed],
+            queries=queries,
+            candidates=self.effort.candidates,
+            namer=subject.namer,
+            cut=on.cut,
+            levels=subject.levels,
+        )
+        return Result(
+            {
+                "top1": found.top1_percent,
+                "n": found.candidates,
+                "attack": found.attack,
+                "bound": found.bound_percent,
+            }
+        )
 
     def elimination(self) -> Result:
         """Which candidates remain possible by the order of the remainder."""
         subject, noise = self.subject, self.subject.laplace
         assert noise is not None
-        judged = subject.grounds.judged
-        count = min(len(judged), self.effort.candidates)
-        some = judged.take(slice(0, count))
-        tried = min(count, ELIMINATIONS)
-        seen = subject.adversary(some, seed=2000 + self.seed).observe(torch.arange(tried)).numpy()
-        sizes = np.cumsum([one.elements for one in noise.tensors.values()])[:-1]
-        remaining, true = list[int](), list[bool]()
-        for row, sent in enumerate(seen):
-            left: Array = np.ones((noise.distributions, count), dtype=np.bool_)
-            parts = zip(noise.tensors.items(), np.split(sent, sizes), some.tensors, strict=True)
-            for (node, one), part, candidates in parts:
-                rounding, uncertainty = self._rounding(node)
-                left = left & possible(part, candidates, one.order, rounding=rounding, uncertainty=uncertainty)
-            remain = np.asarray(left.any(axis=0))
-            remaining.append(int(remain.sum()))
-            true.append(bool(remain[row]))
-        identified = [0.0 if not hit else 1 / many for hit, many in zip(true, remaining, strict=True)]
+        some = subject.grounds.judged.take(slice(0, self.effort.candidates))
+        near = subject.adversary(some, seed=2000 + self.seed)
+        true = np.arange(min(len(some), ELIMINATIONS))
+        seen = near.observe(torch.from_numpy(true)).numpy()
+        wire = subject.grounds.cut.wire
+        found = eliminate(noise, [seen], near.carried, true, wire=wire, levels=subject.levels)
         return Result(
             {
-                "remaining": float(np.mean(remaining)),
-                "candidates": count,
-                "true_remains": 100 * float(np.mean(true)),
-                "top1": 100 * float(np.mean(identified)),
+                "remaining": found.remaining,
+                "candidates": found.candidates,
+                "true_remains": found.true_percent,
             }
         )
-
-    def _rounding(self, node: str) -> tuple[float, float]:
-        """How far off what crossed may be: relative, absolute."""
-        wire = self.subject.grounds.cut.wire
-        if wire == "int8":
-            return FLOAT32_ROUNDING, self.subject.levels[node].scale / 2
-        return (FLOAT16_ROUNDING if wire == "float16" else FLOAT32_ROUNDING), 0.0
 
     def naming(self) -> Result:
         """Which distribution was it, and what is left of the noise without what is expected of it."""

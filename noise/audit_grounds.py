@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,21 +11,17 @@ from numpy.typing import NDArray
 
 from noise.activations import Activations
 from noise.audit.adversary import Adversary
-from noise.audit.naming import DENSE, ELEMENTS, INPUTS, RIDGE, Namer, namer_of
+from noise.audit.naming import INPUTS, Namer, namer_of
 from noise.audit_effort import Effort
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Labels
 from noise.laplace import LaplaceNoise
 from noise.mechanism import Mechanism
-from noise.randomness import SeededRandom
 from planner.plan import Plan
 from profiles.codec import Quantisation
 from profiles.errors import DataError
 
 Array = NDArray[Any]
-
-#: Draws that tell how what is random of laplace noise varies.
-RESIDUALS = 20_000
 
 
 @dataclass(frozen=True)
@@ -151,23 +147,6 @@ class Subject:
             return None
         clean = np.concatenate([one[:INPUTS] for one in self.grounds.known.tensors], axis=1)
         return namer_of(self.laplace, torch.from_numpy(clean), seed=0)
-
-    @cached_property
-    def residual_whitening(self) -> Array:
-        """[n, n]: after it, laplace noise without its expected part is as strong in every direction; [n] of large
-        tensors, whose elements are each brought to the same strength."""
-        noise, namer = cast(LaplaceNoise, self.laplace), cast(Namer, self.namer)
-        rows = max(2, min(RESIDUALS, ELEMENTS // noise.elements))
-        which = np.arange(rows) % noise.distributions
-        rest = side_by_side(noise.draw_from(which, SeededRandom(0, 80))) - namer.expected.numpy()[which]
-        if noise.elements > DENSE:
-            scale: Array = 1 / np.sqrt(rest.var(axis=0) + RIDGE * rest.var())
-            return scale
-        covariance = rest.T @ rest / rows
-        covariance[np.diag_indices_from(covariance)] += RIDGE * covariance.diagonal().mean()
-        values, vectors = np.linalg.eigh(covariance)
-        white: Array = vectors / np.sqrt(values)
-        return white
 
 
 def side_by_side(tensors: Sequence[Array]) -> Array:

@@ -116,7 +116,7 @@ def _identification(row: _Rows) -> Iterator[Row]:
         lambda one: _with(one.reidentification, lambda it: (it.top1, it.interval), digits=1),
         f"attacked: {among}",
     )
-    most = "the most any attack gets (measured on draws)"
+    most = "proven: the most any attack gets, but for sampling"
     yield from row("  at most", _of("reidentification", "bound_top1"), most)
     for count in SEVERAL:
         yield from row(f"  of {count}", _of("reidentification", "by_queries", count), f"from {count} inferences")

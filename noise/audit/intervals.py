@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes two seconds to load
 
 
 def over_seeds(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
@@ -12,5 +12,5 @@ def over_seeds(values: Sequence[float], *, level: float = 0.95) -> tuple[float, 
         return None
     mean = math.fsum(values) / len(values)
     variance = math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1)
-    margin = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
+    margin = float(stdtrit(len(values) - 1, 0.5 + level / 2)) * math.sqrt(variance / len(values))
     return mean - margin, mean + margin

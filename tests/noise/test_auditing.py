@@ -14,7 +14,6 @@ from noise_networks import pictures
 
 from noise import audit_stages, auditing, collection
 from noise.audit import record
-from noise.audit.interval import t_interval
 from noise.audit.training import Strength
 from noise.audit_floors import among_class_percent, entropy_nats
 from noise.collection import Accuracy, Crossing, NoiseFacts
@@ -304,10 +303,6 @@ def test_a_class_that_no_attacker_saw_is_one_line(plan: Plan, data: Dataset) -> 
         auditing.audit(plan, {}, Dataset("x", train, data.test), effort=SMALL)
 
 
-def test_interval_and_floors_by_hand() -> None:
-    assert t_interval([1.0]) is None
-    low, high = t_interval([1.0, 3.0]) or (0, 0)
-    assert (low + high) / 2 == 2
-    assert high - low == pytest.approx(2 * 12.7062, rel=1e-4)  # √(s² / 2) = 1
+def test_floors_by_hand() -> None:
     assert among_class_percent(np.array([0, 0, 1, 2])) == 75
     assert entropy_nats(np.array([0, 0, 1, 1])) == pytest.approx(np.log(2))
