@@ -1,7 +1,8 @@
-"""The linear channel: a' = W a + b + L z. A learned map and Gaussian noise on the edge. No torch here.
+"""The channel: a' = W(a) + b + n. A learned map and Gaussian noise on the edge. No torch here.
 
 The map leaves out what the answer does not need and noise then costs less accuracy. Network and cloud half stay as
-they are: the map's output has the tensor's own shape and is what the cloud half takes.
+they are: the map's output has the tensor's own shape and is what the cloud half takes. A map is a small perceptron
+through a few numbers (`bottleneck`), or linear.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,14 @@ from noise.gaussian import Normal, OfNormals
 Array = NDArray[Any]
 
 
-class LinearMap(Protocol):
+class Map(Protocol):
     """W of one crossing tensor of n elements."""
 
     @property
     def parameters(self) -> int: ...
 
     def __call__(self, tensors: Array) -> Array:
-        """[rows, n] → W t [rows, n]."""
+        """[rows, n] → W(t) [rows, n]."""
         ...
 
 
@@ -67,7 +68,7 @@ class PointwiseMap:
 class ChannelNoise(OfNormals):
     """maps, offsets [n], normals: node id → W, b and the noise of its tensor."""
 
-    maps: Mapping[str, LinearMap]
+    maps: Mapping[str, Map]
     offsets: Mapping[str, NDArray[np.float32]]
     normals: Mapping[str, Normal]
     kind: str = "channel"

@@ -42,6 +42,10 @@ def learn(
     gamma: Annotated[float | None, typer.Option(min=0, help="Weight of hiding it (Equation 5).")] = None,
     equation: Annotated[str | None, typer.Option(help="What laplace minimises: 3, 4, 5 or 11.")] = None,
     alpha: Annotated[float | None, typer.Option(min=0, help="α of laplace (default: of Table 2).")] = None,
+    map: Annotated[
+        str, typer.Option(help="Of channel: bottleneck (a small perceptron), linear, or auto: the first that holds.")
+    ] = "auto",
+    hidden: Annotated[int | None, typer.Option(min=1, max=4096, help="Units of the bottleneck's perceptron.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
     curve: Annotated[bool, typer.Option("--curve", help="The whole trade-off as well (Figure 7).")] = False,
     breakpoints: Annotated[
@@ -52,7 +56,7 @@ def learn(
 ) -> None:
     """Learn noise for the tensors that cross, as strong as the accuracy budget allows.
 
-    channel: a linear map and Gaussian noise; gaussian: Gaussian noise alone; both with a proven bound on what an
+    channel: a small map and Gaussian noise; gaussian: Gaussian noise alone; both with a proven bound on what an
     average input tells. laplace: the scheme of the Shredder paper, an estimate of what it hides, no bound.
 
     Killed, the same command goes on where it was.
@@ -85,7 +89,15 @@ def learn(
     if breakpoints and log is not None:
         raise PlanError("--log is of one cut's learning; leave it out with --breakpoints")
     options = learning.options_for(
-        noise, count=count, gamma=gamma, equation=equation, alpha=alpha, steps=steps, curve=curve
+        noise,
+        count=count,
+        gamma=gamma,
+        equation=equation,
+        alpha=alpha,
+        steps=steps,
+        curve=curve,
+        map=map,
+        hidden=hidden,
     )
     artifact.require_writable(None if breakpoints else out, log, beside=[plan])
     terminal = Terminal(json=json)

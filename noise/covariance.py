@@ -4,6 +4,7 @@ A root of a covariance is a matrix C with CᵀC = Σ: its rows stand for the dat
 there are far fewer of them. All crossing tensors of an inference share the rows: they depend on one another.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ Array = NDArray[Any]
 MOST_SQUARE = 2000
 #: Rows of a root, and elements of it, at most.
 MOST_ROWS, MOST_ELEMENTS = 512, 32_000_000
+#: Rows of a private class that a mean is made of.
+LEAST_MEMBERS = 5
 
 
 def covariance_root(on: Activations) -> list[torch.Tensor]:
@@ -85,13 +88,41 @@ class Separation:
     def __call__(self, learnables: Sequence["Learnable"]) -> torch.Tensor:
         h = [one.whitened_root(root) for one, root in zip(learnables, self.within, strict=True)]
         d = [one.whitened_root(rows) for one, rows in zip(learnables, self.differences, strict=True)]
-        gram = torch.eye(len(h[0])) + sum(one @ one.T for one in h)
-        cross = sum(one @ other.T for one, other in zip(h, d, strict=True))
-        own = sum((one**2).sum() for one in d)
-        # Woodbury: dᵀ (I + HᵀH)⁻¹ d = dᵀd − (Hd)ᵀ (I + HHᵀ)⁻¹ (Hd)
-        solved = torch.linalg.solve(gram, cross)
-        result: torch.Tensor = own - (cross * solved).sum()
-        return result
+        return _mahalanobis(h, d)
+
+
+def _mahalanobis(h: Sequence[torch.Tensor], d: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Σ over rows of d of dᵀ (I + HᵀH)⁻¹ d; rows of each crossing tensor, whitened."""
+    gram = torch.eye(len(h[0])) + sum(one @ one.T for one in h)
+    cross = sum(one @ other.T for one, other in zip(h, d, strict=True))
+    own = sum((one**2).sum() for one in d)
+    # Woodbury: dᵀ (I + HᵀH)⁻¹ d = dᵀd − (Hd)ᵀ (I + HHᵀ)⁻¹ (Hd)
+    solved = torch.linalg.solve(gram, cross)
+    result: torch.Tensor = own - (cross * solved).sum()
+    return result
+
+
+def batch_separation(
+    learnables: Sequence["Learnable"], tensors: Sequence[torch.Tensor], public: Array, private: Array
+) -> torch.Tensor:
+    """What `Separation` is, from a batch's own rows [m, n]: where a map is not linear, means do not tell it.
+
+    public, private: classes of the rows [m].
+    """
+    codes = torch.cat([one.whitened(rows) for one, rows in zip(learnables, tensors, strict=True)], dim=1)
+    within, differences = [], []
+    for one in np.unique(public):
+        here = public == one
+        groups = [torch.from_numpy(here & (private == kind)) for kind in np.unique(private[here])]
+        means = [codes[members].mean(dim=0) for members in groups]
+        within += [codes[members] - mean for members, mean in zip(groups, means, strict=True)]
+        known = [mean for members, mean in zip(groups, means, strict=True) if int(members.sum()) >= LEAST_MEMBERS]
+        pairs = [(a, b) for index, a in enumerate(known) for b in known[index + 1 :]]
+        weight = math.sqrt(here.mean() / max(1, len(pairs)))
+        differences += [weight * (b - a) for a, b in pairs]
+    if not differences:
+        return codes.new_zeros(())
+    return _mahalanobis([torch.cat(within) / math.sqrt(len(codes))], [torch.stack(differences)])
 
 
 def separation_roots(task: "Task") -> Separation:
@@ -109,7 +140,7 @@ def separation_roots(task: "Task") -> Separation:
             members = here & (private == kind)
             mean = tensors[members].mean(axis=0)
             centred[members] -= mean
-            if members.sum() >= 5:
+            if members.sum() >= LEAST_MEMBERS:
                 means[kind] = mean
         kinds = sorted(means)
         weight = np.sqrt(here.mean() / max(1, len(kinds) * (len(kinds) - 1) / 2))

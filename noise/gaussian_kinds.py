@@ -1,7 +1,7 @@
 """The two kinds of noise that hold against an informed adversary: how each is found for a budget.
 
 `gaussian`: the inverse Fisher form at the best ε, and up to DENSE_ELEMENTS elements a covariance learned from there.
-`channel`: a map and a covariance learned together.
+`channel`, where the map is linear: map and covariance learned together; `bottleneck_learning` has the other map.
 """
 
 import math
@@ -26,6 +26,7 @@ from noise.gaussian_parameters import (
     Learnable,
     LearnedMap,
     LearnedNormal,
+    LinearLearnable,
     LowRankFactor,
     matrix_rate,
 )
@@ -55,7 +56,7 @@ RETREATS = (1.0, 0.5, 0.2)
 
 
 @dataclass(frozen=True)
-class _Settled:
+class Settled:
     noise: GaussianMechanism
     settings: dict[str, float | int | str | None]
     nats: float
@@ -73,25 +74,31 @@ def learn_gaussian(task: Task, *, schedule: GaussianSchedule, curve: bool = Fals
     settled = _best_inverse(task, EPSILONS)
     if not whole:
         points = _scaled_points(task, settled.noise) if curve else ()
-        return _found(task, settled, schedule, 0, points)
-    work = _Work(task, settled.noise, lambda: _covariances(task, settled.noise), schedule, "covariance")
+        return found(task, settled, schedule, 0, points)
+    work = Work(
+        task,
+        lambda: _balance(task, settled.noise),
+        lambda: _covariances(task, settled.noise),
+        schedule,
+        "covariance",
+    )
     learned = work.settled()
     if learned is None or (learned.nats > settled.nats and task.private is None):
         learned = settled
-    return _found(task, learned, schedule, schedule.steps, work.curve() if curve else ())
+    return found(task, learned, schedule, schedule.steps, work.curve() if curve else ())
 
 
 def learn_channel(task: Task, *, schedule: GaussianSchedule, curve: bool = False) -> Found:
     """A linear map and Gaussian noise; as `learn_gaussian`."""
     best = _coarse_inverse(task, STARTING_EPSILONS)
     start = _best_inverse(task, (_multiple(task) * float(best.settings["epsilon"]),))  # type: ignore[arg-type]
-    work = _Work(task, start.noise, lambda: _channels(task, start.noise), schedule, "channel")
+    work = Work(task, lambda: _balance(task, start.noise), lambda: _channels(task, start.noise), schedule, "channel")
     settled = work.settled()
     if settled is None or (settled.nats > best.nats and task.private is None):
         # A map can spend the budget by itself; without one the loss goes to nothing with the noise.
         additive = _best_inverse(task, STARTING_EPSILONS)
         settled = replace(additive, noise=_unmapped(task, additive.noise))
-    return _found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
+    return found(task, settled, schedule, schedule.steps, work.curve() if curve else ())
 
 
 def _multiple(task: Task) -> float:
@@ -111,15 +118,15 @@ def _low_rank(noise: GaussianMechanism) -> list[LowRankNormal]:
 def _covariances(task: Task, start: GaussianMechanism) -> list[Learnable]:
     """Whole covariances alone."""
     pairs = zip(spread(task.train), _low_rank(start), strict=True)
-    return [Learnable(DenseFactor(one, normal), None) for one, normal in pairs]
+    return [LinearLearnable(DenseFactor(one, normal), None) for one, normal in pairs]
 
 
 def _channels(task: Task, start: GaussianMechanism) -> list[Learnable]:
     """Maps that start as the identity, and noise."""
-    made = []
+    made = list[Learnable]()
     for node, one, first in zip(task.cut.shapes, spread(task.train), _low_rank(start), strict=True):
         normal: LearnedNormal = DenseFactor(one, first) if len(one) <= DENSE_ELEMENTS else LowRankFactor(first)
-        made.append(Learnable(normal, _map(task, node, one)))
+        made.append(LinearLearnable(normal, _map(task, node, one)))
     return made
 
 
@@ -139,24 +146,26 @@ def _unmapped(task: Task, noise: GaussianMechanism) -> ChannelNoise:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """Learning of one form of noise, at the budget and beside it."""
 
     task: Task
-    start: GaussianMechanism
+    beta: Callable[[], float]
     learnables: Callable[[], Sequence[Learnable]]
     schedule: GaussianSchedule
     stage: str
 
-    def settled(self) -> _Settled | None:
+    def settled(self, retreats: Sequence[float] = RETREATS) -> Settled | None:
         """Learned and calibrated; None where even at the lowest aim no gain keeps the budget."""
-        for retreat in RETREATS:
+        for retreat in retreats:
             points = retreat * self.task.budget.points
             learner = self._run(self.learnables(), points, self.schedule, f"{self.stage}-{retreat:g}")
+            if learner.abandoned:
+                continue
             found = calibrated(self.task, learner.mechanism())
             if found.noise is not None:
                 settings = learner.settings() | {"gain": found.gain, "aim_points": points}
-                return _Settled(found.noise, settings, _nats(self.task, found.noise))
+                return Settled(found.noise, settings, _nats(self.task, found.noise))
         return None
 
     def curve(self) -> tuple[TradeOff, ...]:
@@ -173,7 +182,7 @@ class _Work:
 
     @cached_property
     def _beta(self) -> float:
-        return _balance(self.task, self.start)
+        return self.beta()
 
     def _run(self, learnables: Sequence[Learnable], points: float, schedule: GaussianSchedule, name: str) -> Learner:
         learner = Learner(self.task, learnables, schedule, name=name, beta=self._beta)
@@ -202,7 +211,7 @@ def _infeasible(task: Task, needed: float) -> InfeasibleError:
     )
 
 
-def _best_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
+def _best_inverse(task: Task, epsilons: Sequence[float]) -> Settled:
     """The inverse Fisher form at the ε with the smallest bound. Raises InfeasibleError."""
     best = _coarse_inverse(task, epsilons)
     final = calibrated(task, best.noise)
@@ -219,10 +228,10 @@ def _few(task: Task) -> Task:
     return replace(task, holdout=task.holdout.take(slice(None, None, math.ceil(len(task.holdout) / rows))))
 
 
-def _coarse_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
+def _coarse_inverse(task: Task, epsilons: Sequence[float]) -> Settled:
     """As `_best_inverse`, its gain not settled."""
     sensitivity, few = _sensitivities(task), _few(task)
-    best: _Settled | None = None
+    best: Settled | None = None
     needed = math.inf
     for epsilon in epsilons:
         noise = inverse_fisher(sensitivity, epsilon=epsilon)
@@ -234,7 +243,7 @@ def _coarse_inverse(task: Task, epsilons: Sequence[float]) -> _Settled:
         nats = _nats(task, found.noise)
         if best is not None and nats > best.nats:
             break  # the bound has one valley in ε
-        best = _Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
+        best = Settled(found.noise, {"epsilon": epsilon, "gain": found.gain}, nats)
     if best is None:
         raise _infeasible(task, needed)
     return best
@@ -284,7 +293,7 @@ def bound_rows(on: Activations) -> Activations:
     return on.take(slice(0, max(16, most)))
 
 
-def _found(task: Task, settled: _Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:
+def found(task: Task, settled: Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:
     batch = schedule.batch_of(task.cut.elements)
     settings = {"gamma": task.gamma} | settled.settings | ({"steps": steps, "batch": batch} if steps else {})
     epochs = steps * batch / len(task.train)

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from noise.activations import Activations
 from noise.channel import ChannelNoise
-from noise.covariance import Separation, covariance_root, separation_roots
+from noise.covariance import Separation, batch_separation, covariance_root, separation_roots
 from noise.gaussian import GaussianNoise
 from noise.gaussian_parameters import Learnable
 from noise.mechanism import GaussianMechanism
@@ -44,12 +44,14 @@ WATCHED = ("step", "beta", "divergence", "bound_bits", "holdout_loss_points", "s
 @dataclass(frozen=True)
 class Steering:
     """How β follows the budget: every so many steps by exp(rate · (budget − loss) / budget), the exponent held to
-    ± rate, and β to a factor of its start. memory: of the loss's running mean."""
+    ± rate, and β to a factor of its start. memory: of the loss's running mean. abandon: halfway, a run that still
+    loses so many times the budget is given up."""
 
     rate: float = 0.1
     begin: float = 0.3
     least: float = 1 / 20
     most: float = 50.0
+    abandon: float = math.inf
     every: int = 20
     memory: float = 0.7
 
@@ -58,7 +60,7 @@ class Steering:
 class GaussianSchedule:
     """steps of Adam, batch rows each (fewer of large tensors). Its rate rises over the share `warm` of the steps, for
     Adam's first steps are as long for every element and would add up, then falls by a cosine to `last`. clip: of the
-    gradient."""
+    gradient. blends: share of a batch's rows that are blends of two inputs' tensors."""
 
     steps: int = 2000
     batch: int = 256
@@ -66,6 +68,7 @@ class GaussianSchedule:
     warm: float = 0.05
     clip: float = 10.0
     steering: Steering = Steering()
+    blends: float = 0.0
 
     def batch_of(self, elements: int) -> int:
         """Rows a step of tensors of so many elements."""
@@ -84,14 +87,18 @@ class Learner:
         groups = [group for one in learnables for group in one.groups()]
         self._adam = torch.optim.Adam(groups)
         self._rates = [float(group["lr"]) for group in self._adam.param_groups]
-        self._roots = covariance_root(task.train)
-        self._separation: Separation | None = separation_roots(task) if task.private is not None else None
+        self._linear = all(one.linear for one in learnables)
+        self._roots = covariance_root(task.train) if self._linear else []
+        self._separation: Separation | None = None
+        if task.private is not None and self._linear:
+            self._separation = separation_roots(task)
         self._batch = schedule.batch_of(task.cut.elements)
         self._first, self._beta, self._loss, self._step = beta, beta, math.nan, 0
-        self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS))
+        self._bound_every = min(RAREST, math.ceil(task.cut.elements / FREE_ELEMENTS)) if self._linear else 1
         self._bound_gradients: list[torch.Tensor] = []
         self._bound_value = math.nan
         self._rows: list[list[float]] = []
+        self.abandoned = False
 
     def run(self, *, points: float | None = None) -> None:
         """All steps that are left, towards a budget in points (default: the task's).
@@ -99,9 +106,10 @@ class Learner:
         Raises NoiseError where a loss is no finite number, with step and setting.
         """
         target = self.task.budget.points if points is None else points
-        while self._step < self.schedule.steps:
+        while self._step < self.schedule.steps and not self.abandoned:
             self._one_step()
             steering = self.schedule.steering
+            self.abandoned = self._hopeless(target)
             if self._step % steering.every == 0:
                 if self._step >= steering.begin * self.schedule.steps:
                     self._steer(target)
@@ -109,16 +117,20 @@ class Learner:
             if self.task.checkpoint.due:
                 self.keep()
 
+    def _hopeless(self, target: float) -> bool:
+        halfway = self._step == self.schedule.steps // 2
+        return halfway and not math.isnan(self._loss) and self._loss > self.schedule.steering.abandon * target
+
     def mechanism(self) -> GaussianMechanism:
         """What was learned so far, as the edge draws it."""
         nodes = list(self.task.cut.shapes)
-        normals = {node: one.normal.normal() for node, one in zip(nodes, self.learnables, strict=True)}
-        maps = {node: one.map for node, one in zip(nodes, self.learnables, strict=True) if one.map is not None}
-        if not maps:
+        normals = {node: one.normal() for node, one in zip(nodes, self.learnables, strict=True)}
+        mapped = [one.mapped() for one in self.learnables]
+        pairs = {node: one for node, one in zip(nodes, mapped, strict=True) if one is not None}
+        if not pairs:
             return GaussianNoise(normals)
-        return ChannelNoise(
-            {node: one.map() for node, one in maps.items()}, {n: one.offset() for n, one in maps.items()}, normals
-        )
+        maps = {node: one for node, (one, _) in pairs.items()}
+        return ChannelNoise(maps, {node: offset for node, (_, offset) in pairs.items()}, normals)
 
     def _generator(self, purpose: int) -> torch.Generator:
         entropy = [self.task.seed, *self.name.encode(), self._step, purpose]
@@ -126,11 +138,11 @@ class Learner:
             int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
         )
 
-    def _noisy(self, part: Activations, random: torch.Generator) -> list[torch.Tensor]:
+    def _noisy(self, tensors: Sequence[torch.Tensor], random: torch.Generator) -> list[torch.Tensor]:
         noisy = []
-        for one, tensor in zip(self.learnables, part.tensors, strict=True):
-            given = torch.from_numpy(tensor)
-            noisy.append(one.carried(given) + one.normal.noise(torch.randn(given.shape, generator=random)))
+        for one, given in zip(self.learnables, tensors, strict=True):
+            z = torch.randn(len(given), one.numbers(given.shape[1]), generator=random)
+            noisy.append(one.carried(given) + one.noise(z))
         return noisy
 
     def _one_step(self) -> None:
@@ -142,11 +154,11 @@ class Learner:
         random = self._generator(0)
         rows = torch.randint(len(train), (self._batch,), generator=random).sort().values.numpy()
         part = train.take(rows)
-        logits = self.task.cut.logits(self._noisy(part, random), part.beside)
-        clean = torch.from_numpy(part.logits).log_softmax(1)
+        tensors, clean = self._taught(part, random)
+        logits = self.task.cut.logits(self._noisy(tensors, random), part.beside)
         divergence = functional.kl_div(logits.log_softmax(1), clean, log_target=True, reduction="batchmean")
         if self._step % self._bound_every == 0 or not self._bound_gradients:
-            self._renew_bound()
+            self._renew_bound(self._roots or [torch.from_numpy(one) for one in part.tensors], part, rows)
         if not (bool(torch.isfinite(divergence)) and math.isfinite(self._bound_value)):
             raise NoiseError(
                 f"learning gave NaN or infinity at step {self._step} ({self.name}, beta {self._beta:.3g}, "
@@ -164,17 +176,40 @@ class Learner:
         if self.task.log.wanted:
             self._watch(float(divergence.detach()), self._bound_value, part)
 
-    def _renew_bound(self) -> None:
+    def _taught(self, part: Activations, random: torch.Generator) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Tensors to learn from, and what the clean network answers [rows, classes], as log-probabilities.
+
+        The clean cloud half answers blends of two tensors too. A wide perceptron that learns from the training rows
+        alone does not do as well on others.
+        """
+        tensors = [torch.from_numpy(one) for one in part.tensors]
+        clean = torch.from_numpy(part.logits)
+        blended = int(self.schedule.blends * len(part))
+        if not blended or part.beside:
+            return tensors, clean.log_softmax(1)
+        share = torch.rand(blended, 1, generator=random)
+        mates = torch.randint(len(part), (blended,), generator=random)
+        blends = [share * one[:blended] + (1 - share) * one[mates] for one in tensors]
+        with torch.no_grad():
+            answers = self.task.cut.logits(blends)
+        joined = [torch.cat([one, whole[blended:]]) for one, whole in zip(blends, tensors, strict=True)]
+        return joined, torch.cat([answers, clean[blended:]]).log_softmax(1)
+
+    def _renew_bound(self, roots: Sequence[torch.Tensor], part: Activations, rows: Array) -> None:
         """½ log det(I + Σn^-½ W Σa Wᵀ Σn^-½), from the side of a root's rows, with what hides the private label.
 
         Its gradient serves for some steps: it changes slowly, and for many elements it is the dearest part of a step.
+        roots: of the tensors' covariance, or rows of the tensors (`Learnable.whitened_root`). part: the batch, rows
+        of the training data.
         """
-        bound = half_log_det(
-            [one.whitened_root(root) for one, root in zip(self.learnables, self._roots, strict=True)]
-        )
+        bound = half_log_det([one.whitened_root(root) for one, root in zip(self.learnables, roots, strict=True)])
         self._bound_value = float(bound.detach())
         if self._separation is not None:
             bound = bound + self.task.gamma * self._separation(self.learnables)
+        elif self.task.private is not None:
+            tensors = [torch.from_numpy(one) for one in part.tensors]
+            apart = batch_separation(self.learnables, tensors, part.clean, self.task.private[rows])
+            bound = bound + self.task.gamma * apart
         found = torch.autograd.grad(bound, self._parameters(), allow_unused=True)
         self._bound_gradients = [
             torch.zeros_like(one) if gradient is None else gradient
@@ -187,7 +222,7 @@ class Learner:
         rows = torch.randint(len(holdout), (min(len(holdout), 8 * self._batch),), generator=random)
         part = holdout.take(rows.sort().values.numpy())
         with torch.inference_mode():
-            noisy = [one.numpy() for one in self._noisy(part, random)]
+            noisy = [one.numpy() for one in self._noisy([torch.from_numpy(one) for one in part.tensors], random)]
         # The bits of the wire cost accuracy too; steps do without them, as rounding has no gradient.
         cut = self.task.cut
         classes = cut.classes(*cut.received(noisy, part.beside, cut.levels_of(noisy, part.beside)))
@@ -200,8 +235,9 @@ class Learner:
 
     def _watch(self, divergence: float, bound: float, part: Activations) -> None:
         with torch.no_grad():
-            z = [torch.randn(32, one.shape[1], generator=self._generator(2)) for one in part.tensors]
-            noise = [one.normal.noise(more) for one, more in zip(self.learnables, z, strict=True)]
+            numbers = [one.numbers(more.shape[1]) for one, more in zip(self.learnables, part.tensors, strict=True)]
+            z = [torch.randn(32, one, generator=self._generator(2)) for one in numbers]
+            noise = [one.noise(more) for one, more in zip(self.learnables, z, strict=True)]
         variance = sum(float(one.square().mean()) * one.shape[1] for one in noise)
         power = sum(float(np.square(one).mean()) * one.shape[1] for one in part.tensors)
         row = [self._step, self._beta, divergence, bound / math.log(2), self._loss, variance / power]
@@ -232,6 +268,7 @@ class Learner:
                 arrays[f"{index}.bound"] = self._bound_gradients[index].numpy()
         arrays["in_vivo"] = np.array(self._rows, dtype=np.float64).reshape(-1, len(WATCHED))
         facts = {"beta": self._beta, "loss": repr(self._loss), "bound": repr(self._bound_value)}
+        facts["abandoned"] = self.abandoned
         self.task.checkpoint.put(self.name, arrays, step=self._step, **facts)
 
     def take_up(self) -> None:
@@ -241,7 +278,7 @@ class Learner:
             return
         arrays, facts = found
         self._step, self._beta, self._loss = int(facts["step"]), float(facts["beta"]), float(facts["loss"])
-        self._bound_value = float(facts["bound"])
+        self._bound_value, self.abandoned = float(facts["bound"]), bool(facts["abandoned"])
         self._log(arrays["in_vivo"].tolist())
         count = len(self._parameters())
         if "0.bound" in arrays:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from noise.channel import DenseMap, LinearMap, PointwiseMap
+from noise.channel import DenseMap, Map, PointwiseMap
 from noise.gaussian import DenseNormal, LowRankNormal, Normal
 from planner.noise_cost import MapForm, map_channels
 
@@ -127,7 +127,7 @@ class LearnedMap(nn.Module):
     def forward(self, tensors: torch.Tensor) -> torch.Tensor:
         return self.linear(tensors) + self.bias * self.unit
 
-    def map(self) -> LinearMap:
+    def map(self) -> Map:
         weight = self.weight.detach().numpy().copy()
         return DenseMap(weight) if self.form == "dense" else PointwiseMap(weight, last=self.form == "last")
 
@@ -138,19 +138,76 @@ class LearnedMap(nn.Module):
         return [{"params": [self.weight], "lr": matrix_rate(self.size)}, {"params": [self.bias], "lr": RATE}]
 
 
-@dataclass(frozen=True)
-class Learnable:
-    """Noise, and where there is a channel the map, of one crossing tensor."""
+class Learnable(Protocol):
+    """Noise, and where there is a channel the map, of one crossing tensor while they are learned."""
 
-    normal: LearnedNormal
+    @property
+    def linear(self) -> bool:
+        """Whether what is carried depends on the tensor linearly: its covariance then follows from the tensor's."""
+        ...
+
+    def carried(self, tensors: torch.Tensor) -> torch.Tensor:
+        """[rows, n] → what of it is sent but for the noise [rows, n]."""
+        ...
+
+    def numbers(self, elements: int) -> int:
+        """How many standard normal numbers the noise of so many elements is made of."""
+        ...
+
+    def noise(self, z: torch.Tensor) -> torch.Tensor:
+        """Standard normal [rows, numbers] → noise [rows, n]."""
+        ...
+
+    def whitened(self, tensors: torch.Tensor) -> torch.Tensor:
+        """What is carried of rows [rows, n], in coordinates where the noise is N(0, I), but for a constant."""
+        ...
+
+    def whitened_root(self, root: torch.Tensor) -> torch.Tensor:
+        """Rows whose second moment is the tensor's covariance, carried and whitened: [rows, numbers].
+
+        root: such rows of the tensor itself where the map is linear, else rows of the tensor.
+        """
+        ...
+
+    def normal(self) -> Normal:
+        """What the edge draws from."""
+        ...
+
+    def mapped(self) -> tuple[Map, np.ndarray] | None:
+        """What the edge maps by, and the offset; None where noise is only added."""
+        ...
+
+    def groups(self) -> list[Group]: ...
+
+
+@dataclass(frozen=True)
+class LinearLearnable:
+    """Noise, and where there is a channel the linear map, of one crossing tensor."""
+
+    factor: LearnedNormal
     map: LearnedMap | None
+    linear: bool = True
 
     def carried(self, tensors: torch.Tensor) -> torch.Tensor:
         return tensors if self.map is None else self.map(tensors)
 
+    def numbers(self, elements: int) -> int:
+        return elements
+
+    def noise(self, z: torch.Tensor) -> torch.Tensor:
+        return self.factor.noise(z)
+
+    def whitened(self, tensors: torch.Tensor) -> torch.Tensor:
+        return self.whitened_root(tensors)
+
     def whitened_root(self, root: torch.Tensor) -> torch.Tensor:
-        """Rows whose second moment is the tensor's covariance, carried and whitened: [rows, n]."""
-        return self.normal.whiten(root if self.map is None else self.map.linear(root))
+        return self.factor.whiten(root if self.map is None else self.map.linear(root))
+
+    def normal(self) -> Normal:
+        return self.factor.normal()
+
+    def mapped(self) -> tuple[Map, np.ndarray] | None:
+        return None if self.map is None else (self.map.map(), self.map.offset())
 
     def groups(self) -> list[Group]:
-        return self.normal.groups() + (self.map.groups() if self.map is not None else [])
+        return self.factor.groups() + (self.map.groups() if self.map is not None else [])

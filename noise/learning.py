@@ -11,6 +11,7 @@ import numpy as np
 
 from noise import laplace_learning
 from noise.activations import Activations, holdout_bytes
+from noise.bottleneck_learning import learn_bottleneck
 from noise.bounding import bounds
 from noise.calibration import calibrated, sufficient
 from noise.checkpoint import Checkpoint
@@ -40,6 +41,7 @@ TIGHTENINGS = 6
 #: Weight of hiding a private label, where none is given: of a cross-entropy (Table 2), or beside the bound.
 GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
 EQUATIONS = get_args(Equation)
+MAPS = ("auto", "bottleneck", "linear")
 #: Elements of noise that the test inputs are judged with at most: of large tensors not every test input is taken.
 TEST_ELEMENTS = 800_000_000
 #: From here on it counts how memory is given back.
@@ -49,11 +51,14 @@ LARGE_ELEMENTS = 10_000
 @dataclass(frozen=True)
 class Options:
     """How noise of a kind is looked for. count: distributions of `laplace`. gamma: weight of what hides the private
-    label (Eq. 5). curve: the whole trade-off as well (Figure 7)."""
+    label (Eq. 5). curve: the whole trade-off as well (Figure 7). map: of a channel; auto is a bottleneck where one
+    keeps the budget, else linear. hidden: the bottleneck's width, found where none is given."""
 
     count: int = 20
     gamma: float | None = None
     curve: bool = False
+    map: str = "auto"
+    hidden: int | None = None
     laplace: Schedule = field(default_factory=Schedule)
     gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
 
@@ -67,12 +72,20 @@ def options_for(
     alpha: float | None,
     steps: int | None,
     curve: bool,
+    map: str = "auto",
+    hidden: int | None = None,
 ) -> Options:
     """What was asked for, over the kind's own settings. Raises PlanError for what is not of this kind."""
     require_kind(kind)
     if kind != "laplace" and (equation is not None or alpha is not None):
         raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")
-    options = Options(count=count, gamma=gamma, curve=curve)
+    if map not in MAPS:
+        raise PlanError(f"--map {map}: expected {', '.join(MAPS[:-1])} or {MAPS[-1]}")
+    if kind != "channel" and (map != "auto" or hidden is not None):
+        raise PlanError(f"--map and --hidden are of channel; leave them out with --noise {kind}")
+    if map == "linear" and hidden is not None:
+        raise PlanError("--hidden is of a bottleneck; leave it out with --map linear")
+    options = Options(count=count, gamma=gamma, curve=curve, map=map, hidden=hidden)
     if kind != "laplace":
         return options if steps is None else replace(options, gaussian=replace(options.gaussian, steps=steps))
     laplace = replace(options.laplace, alpha=alpha, equation=_equation(equation), curve=curve)
@@ -159,7 +172,9 @@ def learn(
     )
     if not options.curve:
         found = replace(found, curve=())
-    share = noise_share(cut.network.graph, kind, cut.shapes, plan.cut.edge_nodes, batch=plan.settings.batch)
+    share = noise_share(
+        cut.network.graph, kind, cut.shapes, plan.cut.edge_nodes, batch=plan.settings.batch, **_form(found)
+    )
     return Learned(found.noise, facts, found, cut.beside, share, time.perf_counter() - start)
 
 
@@ -172,6 +187,15 @@ def _gaussian(task: Task, options: Options) -> Found:
 
 
 def _channel(task: Task, options: Options) -> Found:
+    if options.map != "linear":
+        found = learn_bottleneck(task, schedule=options.gaussian, curve=options.curve, hidden=options.hidden)
+        if found is not None:
+            return found
+        if options.map == "bottleneck":
+            raise InfeasibleError(
+                f"no bottleneck keeps a budget of {task.budget.points:g} points; raise --budget or --hidden, or take "
+                "--map linear"
+            )
     return learn_channel(task, schedule=options.gaussian, curve=options.curve)
 
 
@@ -180,6 +204,13 @@ _LEARNERS: dict[str, Callable[[Task, Options], Found]] = {
     "gaussian": _gaussian,
     "channel": _channel,
 }
+
+
+def _form(found: Found) -> dict[str, int | bool]:
+    """Of a channel's map, as it is priced."""
+    if found.settings.get("map") != "bottleneck":
+        return {"linear": True}
+    return {"hidden": int(found.settings["hidden"] or 0)}
 
 
 def _require_trained(plan: Plan) -> None:

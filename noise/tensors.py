@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.channel import ChannelNoise, DenseMap, LinearMap, PointwiseMap
+from noise.bottleneck import BottleneckMap, CodeNormal
+from noise.channel import ChannelNoise, DenseMap, Map, PointwiseMap
 from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
@@ -17,6 +18,8 @@ Arrays = Mapping[str, Array]
 Shapes = Mapping[str, tuple[int, ...]]
 #: How far a file's basis may be from orthonormal: its numbers are rounded.
 ROUNDING = 1e-2
+#: What a bottleneck is made of.
+BOTTLENECK = ("encoder", "bias", "code", "decoder")
 
 
 def to_arrays(noise: Mechanism) -> dict[str, Array]:
@@ -58,13 +61,17 @@ def _normal(one: Normal) -> dict[str, Array]:
     if isinstance(one, DenseNormal):
         zero = np.zeros(one.elements, dtype=np.float32)
         return {"mean": zero, "factor": one.factor, "diagonal": zero}
+    if isinstance(one, CodeNormal):
+        return {"gain": np.array([one.gain], dtype=np.float64)}  # its decoder is the map's
     assert isinstance(one, LowRankNormal)
     return {"scale": one.scale, "basis": one.basis, "shrink": one.shrink}
 
 
-def _map(one: LinearMap) -> dict[str, Array]:
+def _map(one: Map) -> dict[str, Array]:
     if isinstance(one, DenseMap):
         return {"map": one.weight}
+    if isinstance(one, BottleneckMap):
+        return {part: getattr(one, part) for part in BOTTLENECK}
     assert isinstance(one, PointwiseMap)
     return {"map": one.weight, "map_axis": np.array([-1 if one.last else 1], dtype=np.int8)}
 
@@ -95,11 +102,14 @@ def _read_gaussian(arrays: Arrays, shapes: Shapes) -> GaussianNoise:
 
 
 def _read_channel(arrays: Arrays, shapes: Shapes) -> ChannelNoise:
-    maps, offsets, normals = dict[str, LinearMap](), dict[str, NDArray[np.float32]](), dict[str, Normal]()
+    maps, offsets, normals = dict[str, Map](), dict[str, NDArray[np.float32]](), dict[str, Normal]()
     for node, shape in shapes.items():
         elements = int(np.prod(shape))
-        normals[node] = _read_normal(arrays, node, elements)
         offsets[node] = _floats(arrays, f"{node}.offset", (elements,))
+        if f"{node}.encoder" in arrays:
+            maps[node], normals[node] = _read_bottleneck(arrays, node, elements)
+            continue
+        normals[node] = _read_normal(arrays, node, elements)
         maps[node] = _read_map(arrays, node, shape)
     return ChannelNoise(maps, offsets, normals)
 
@@ -123,7 +133,22 @@ def _read_normal(arrays: Arrays, node: str, elements: int) -> Normal:
     return LowRankNormal(scale, basis, shrink)
 
 
-def _read_map(arrays: Arrays, node: str, shape: Sequence[int]) -> LinearMap:
+def _read_bottleneck(arrays: Arrays, node: str, elements: int) -> tuple[BottleneckMap, CodeNormal]:
+    encoder, code, gain = (arrays[f"{node}.{part}"] for part in ("encoder", "code", "gain"))
+    hidden, width = (len(np.atleast_1d(one)) for one in (encoder, code))
+    shapes = ((hidden, elements), (hidden,), (width, hidden), (elements, width))
+    _require(hidden > 0, f"{node}.encoder")
+    _require(width > 0, f"{node}.code")
+    found = BottleneckMap(
+        *(_floats(arrays, f"{node}.{part}", shape) for part, shape in zip(BOTTLENECK, shapes, strict=True))
+    )
+    # Numbers that noise does not reach in all directions could be told apart without it.
+    _require(int(np.linalg.matrix_rank(found.decoder.astype(np.float64))) == width, f"{node}.decoder")
+    _require(gain.shape == (1,) and gain.dtype == np.float64 and _finite(gain) and gain[0] > 0, f"{node}.gain")
+    return found, CodeNormal(found.decoder, float(gain[0]))
+
+
+def _read_map(arrays: Arrays, node: str, shape: Sequence[int]) -> Map:
     if f"{node}.map_axis" not in arrays:
         elements = int(np.prod(shape))
         return DenseMap(_floats(arrays, f"{node}.map", (elements, elements)))

@@ -1,12 +1,12 @@
 """What noise costs the edge, before it is learned: the form each kind takes for a tensor, and its FLOPs.
 
-A map and a covariance are whole matrices up to DENSE_ELEMENTS elements; beyond, the map is a 1×1 convolution and the
-covariance of low rank.
+A covariance is a whole matrix up to DENSE_ELEMENTS elements, beyond of low rank. A channel's map is a perceptron to a
+few numbers, whose noise is all there is; a linear one is a whole matrix or a 1×1 convolution likewise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from profiles.errors import PlanError
 from profiles.graph import LayerGraph
@@ -17,6 +17,9 @@ NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
 MapForm = Literal["dense", "first", "last"]
 
 DENSE_ELEMENTS = 1000
+#: Units of a channel's perceptron where the narrowest will do, which is what is priced before it is learned; and the
+#: numbers that come out of it, at most.
+HIDDEN, CODE = 16, 16
 #: Directions in which noise of low rank differs from its diagonal.
 RANK = 32
 
@@ -83,11 +86,20 @@ def layout(graph: LayerGraph, node: str, shape: Sequence[int]) -> tuple[tuple[in
     return tuple(shape) or (1,), False
 
 
-def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int:
-    """Of one inference's noise for a tensor: map, factor and adding; 2 for a multiply-add."""
+def noise_flops(
+    kind: str, shape: Sequence[int], *, tokens: bool = False, linear: bool = False, hidden: int = HIDDEN
+) -> int:
+    """Of one inference's noise for a tensor: map, factor and adding; 2 for a multiply-add.
+
+    linear: of a channel whose map is linear; else it is a perceptron of so many hidden units.
+    """
     n = prod(shape)
     if kind == "laplace":
         return n
+    if kind == "channel" and not linear:
+        code = min(CODE, hidden, n)
+        mapping = 2 * hidden * n + hidden + 2 * code * hidden + 2 * n * code + n
+        return mapping + 2 * n * code + n
     drawing = 2 * n * n if n <= DENSE_ELEMENTS else 4 * n * RANK + 2 * n
     if kind == "gaussian":
         return drawing + n
@@ -96,13 +108,20 @@ def noise_flops(kind: str, shape: Sequence[int], *, tokens: bool = False) -> int
 
 
 def noise_share(
-    graph: LayerGraph, kind: str, shapes: Mapping[str, Sequence[int]], edge_nodes: Iterable[str], *, batch: int
+    graph: LayerGraph,
+    kind: str,
+    shapes: Mapping[str, Sequence[int]],
+    edge_nodes: Iterable[str],
+    *,
+    batch: int,
+    **form: Any,
 ) -> float | None:
     """FLOPs of one inference's noise over those of its edge half; None where those are unknown.
 
-    shapes: node → one inference's share of each crossing tensor that takes noise. batch: of the graph's FLOPs.
+    shapes: node → one inference's share of each crossing tensor that takes noise. batch: of the graph's FLOPs. form:
+    of a channel's map, as `noise_flops` takes it.
     """
     edge = sum(graph.by_id[name].flops or 0 for name in edge_nodes) / batch
     layouts = [layout(graph, node, shape) for node, shape in shapes.items()]
-    own = sum(noise_flops(kind, shape, tokens=tokens) for shape, tokens in layouts)
+    own = sum(noise_flops(kind, shape, tokens=tokens, **form) for shape, tokens in layouts)
     return own / edge if edge else None

@@ -11,9 +11,10 @@ Interval = tuple[float, float]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One way of reconstructing. attack: decoder, decoder after naming, white box. queries: inferences of the same
-    input that the adversary saw. images: of the white box fewer; its figures are the decoder's over all
-    and its gain on these. Intervals: 95 %, over `seeds` attacks. strength: how hard it tried, in words."""
+    """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the
+    same input that the adversary saw. Intervals: 95 %, over `seeds` attacks. images: that it was judged on; of the
+    white box few, and its figures are the decoder's on all and the gain on these. strength: how hard it tried, in
+    words."""
 
     attack: str
     psnr_db: float

@@ -4,13 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noise.channel import ChannelNoise, DenseMap, LinearMap, PointwiseMap
+from noise.channel import ChannelNoise, DenseMap, Map, PointwiseMap
 from noise.gaussian import DenseNormal, GaussianNoise
 from noise.gaussian_parameters import LearnedMap
 from noise.randomness import SeededRandom
 
 
-def written_out(one: LinearMap, shape: tuple[int, ...]) -> np.ndarray:
+def written_out(one: Map, shape: tuple[int, ...]) -> np.ndarray:
     """The dense matrix that a map stands for, by Kronecker products with the identity."""
     if isinstance(one, DenseMap):
         return one.weight
@@ -46,7 +46,7 @@ def test_what_is_learned_is_what_the_edge_draws_from(form: str, shape: tuple[int
 
 def test_the_identity_carries_tensors_as_they_are_and_adds_its_offset() -> None:
     normal = {"a": DenseNormal(np.eye(6, dtype=np.float32)), "b": DenseNormal(2 * np.eye(4, dtype=np.float32))}
-    maps: dict[str, LinearMap] = {
+    maps: dict[str, Map] = {
         "a": PointwiseMap(np.eye(3, dtype=np.float32)),
         "b": DenseMap(np.eye(4, dtype=np.float32)),
     }

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from noise import collection, laplace
-from noise.channel import ChannelNoise, DenseMap, LinearMap, PointwiseMap
+from noise.channel import ChannelNoise, DenseMap, Map, PointwiseMap
 from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
 from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
 from noise.laplace import LaplaceNoise
@@ -35,7 +35,7 @@ def normals() -> dict[str, Normal]:
 def channel(*, last: bool = False) -> ChannelNoise:
     random = np.random.default_rng(1)
     channels = 3 if last else 2
-    maps: dict[str, LinearMap] = {
+    maps: dict[str, Map] = {
         "flatten": DenseMap(random.normal(size=(12, 12)).astype(np.float32)),
         "skip": PointwiseMap(random.normal(size=(channels, channels)).astype(np.float32), last=last),
     }
