@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from noise.audit.record import Audit
 from noise.collection import NoiseFacts
 from planner.plan import Plan
 from profiles import artifact
@@ -20,6 +21,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     Predictor,
     Plan,
     NoiseFacts,
+    Audit,
     HalfFacts,
     RunRecord,
 )
