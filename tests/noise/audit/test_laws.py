@@ -67,7 +67,7 @@ def searched(noise: Mechanism | None, queries: int = 1) -> float:
         known().images,
         # A fixed tensor hides nothing, so it is what crosses that is known as well as clean.
         whiten=whitening_of(adversaries(None, 1)[0] if isinstance(noise, Fixed) else near),
-        steps=60,
+        steps=40,
         smoothness=[0.0],
     )
     return quality(attack(far.everything()), unseen().images).psnr_db
@@ -110,7 +110,7 @@ def attack(request: pytest.FixtureRequest) -> tuple[Callable[..., float], Callab
 def test_no_noise_is_the_ceiling_and_a_fixed_tensor_is_worthless(attack: tuple) -> None:
     score, floor, tolerance = attack
     clean = score(None)
-    assert clean > floor() + 8
+    assert clean > floor() + 5
     assert score(FIXED) == pytest.approx(clean, abs=tolerance)
     assert score(gaussian(0.5)) < clean - tolerance
 
