@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noise.bottleneck import BottleneckMap
 from noise.channel import ChannelNoise, DenseMap, PointwiseMap
 from noise.cut_network import CutNetwork
 from noise.gaussian import LowRankNormal, Normal, OfNormals
@@ -73,6 +74,9 @@ def map_torch(one: Any) -> Function:
         if one.last:
             return lambda tensors: (tensors.reshape(-1, channels) @ weight.T).reshape(tensors.shape)
         return lambda tensors: (weight @ tensors.reshape(len(tensors), channels, -1)).reshape(tensors.shape)
+    if isinstance(one, BottleneckMap):
+        encoder, bias, code, decoder = map(torch.from_numpy, (one.encoder, one.bias, one.code, one.decoder))
+        return lambda tensors: torch.relu(tensors @ encoder.T + bias) @ code.T @ decoder.T
     raise NoiseError(f"a map of form {type(one).__name__} cannot be followed by gradients yet")
 
 

@@ -87,7 +87,8 @@ def given(plan: Plan, *noises: Mechanism, data: str = "pictures") -> dict[str, t
 @pytest.fixture(scope="module", autouse=True)
 def _few_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("noise.task.JUDGED_ROWS", 2000)
+        patch.setattr("noise.task.JUDGED_ROWS", 1000)
+        patch.setattr("noise.audit.mean_noise.POOL", 100)
         yield
 
 
