@@ -133,7 +133,7 @@ def test_several_kinds_lose_what_the_first_loses(both: record.Audit) -> None:
     assert both.gaussian.accuracy_loss_points == both.accuracy_loss_points > 0
     assert both.laplace.gain != 1
     # A gain is found to a factor of 1.01, and a few rows of 200 change their answer there.
-    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=0.5)
+    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=2)
     assert both.laplace.accuracy_loss_points <= both.accuracy_loss_points
 
 
