@@ -148,7 +148,7 @@ def _attribute_of(name: str, count: str, one: Audited) -> str | None:
 def _information(row: _Rows) -> Iterator[Row]:
     for name, field, words in (
         ("ITE, nats", "ite_nats", "estimated: as in the paper; no guarantee, misranks"),
-        ("KSG, nats", "ksg_nats", "estimated: no guarantee; fails in many dimensions"),
+        ("KSG, nats", "ksg_nats", "estimated: no guarantee; says too little in many dimensions"),
         ("InfoNCE ≥, nats", "infonce_nats", "estimated: from below, at most ln N"),
         ("contrast ≥, nats", "contrast_nats", "estimated: from below, by the noise's density"),
     ):

@@ -87,7 +87,8 @@ def given(plan: Plan, *noises: Mechanism, data: str = "pictures") -> dict[str, t
 @pytest.fixture(scope="module", autouse=True)
 def _few_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("noise.task.JUDGED_ROWS", 2000)
+        patch.setattr("noise.task.JUDGED_ROWS", 1000)
+        patch.setattr("noise.audit.mean_noise.POOL", 100)
         yield
 
 
@@ -132,7 +133,7 @@ def test_several_kinds_lose_what_the_first_loses(both: record.Audit) -> None:
     assert both.gaussian.accuracy_loss_points == both.accuracy_loss_points > 0
     assert both.laplace.gain != 1
     # A gain is found to a factor of 1.01, and a few rows of 200 change their answer there.
-    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=0.5)
+    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=2)
     assert both.laplace.accuracy_loss_points <= both.accuracy_loss_points
 
 
