@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from noise.collection import NoiseFacts
+from planner.explored import Explored
 from planner.plan import Plan
 from profiles import artifact
 from profiles.device import DeviceProfile
@@ -19,6 +20,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     LinkProfile,
     Predictor,
     Plan,
+    Explored,
     NoiseFacts,
     HalfFacts,
     RunRecord,
