@@ -1,4 +1,4 @@
-"""plan learn; plan data is in data_commands, plan models in model_commands."""
+"""plan learn; plan audit is in audit_commands, plan data is in data_commands, plan models in model_commands."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.audit_commands import audit
 from noise.data_commands import data_app
 from noise.model_commands import models_app
 from profiles.commands import Json
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data", rich_help_panel="Data")
     app.add_typer(models_app, name="models", rich_help_panel="Data")
     app.command("learn", rich_help_panel="Protect")(learn)
+    app.command("audit", rich_help_panel="Protect")(audit)
 
 
 def learn(

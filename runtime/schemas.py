@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from noise.audit.record import Audit
 from noise.collection import NoiseFacts
 from planner.explored import Explored
 from planner.plan import Plan
@@ -22,6 +23,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     Plan,
     Explored,
     NoiseFacts,
+    Audit,
     HalfFacts,
     RunRecord,
 )

@@ -9,48 +9,20 @@ comparable.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from noise.audit.neighbours import (
+    NEIGHBOURS,
+    NeighbourEstimate,
+    centred,
+    flattened,
+    kth_distance,
+    require_pairs,
+)
 from profiles.errors import DataError
-
-#: Neighbours, as the ITE toolbox has it where nothing else is asked.
-NEIGHBOURS = 3
-
-#: Distances that are in memory at once: [QUERIES, samples] of 8 bytes.
-QUERIES = 1000
-
-
-@dataclass(frozen=True)
-class NeighbourEstimate:
-    """I(x; a') in nats, and all that it depends on.
-
-    samples: of the joint, as many again were of the product. dimensions: of x and a' together. left_out: joint
-    samples at distance 0 from their k-th neighbour (k or more copies), where no density exists.
-    """
-
-    estimator: str
-    nats: float
-    k: int
-    samples: int
-    dimensions: int
-    seed: int
-    left_out: int
-
-    @property
-    def bits(self) -> float:
-        return self.nats / math.log(2)
-
-    @property
-    def beyond_samples(self) -> bool:
-        """Above the logarithm of the sample count: no sample of this size supports such a value (McAllester and
-        Stratos, "Formal limitations on the measurement of mutual information", 2020)."""
-        return self.nats > math.log(self.samples)
 
 
 def information(inputs: NDArray[Any], observed: NDArray[Any], *, seed: int, k: int = NEIGHBOURS) -> NeighbourEstimate:
@@ -65,10 +37,7 @@ def information(inputs: NDArray[Any], observed: NDArray[Any], *, seed: int, k: i
     tensors in the network's own units), as nothing in the toolbox or the paper scales them.
     Raises DataError for lengths that differ or too few pairs.
     """
-    if len(inputs) != len(observed) or len(inputs) < 2 * (k + 1):
-        raise DataError(
-            f"{len(inputs)} inputs and {len(observed)} tensors, expected as many, {2 * (k + 1)} or more for k = {k}"
-        )
+    require_pairs(inputs, observed, least=2 * (k + 1), k=k)
     random = np.random.default_rng(seed)
     half = len(inputs) // 2
     order = random.permutation(len(inputs))
@@ -103,11 +72,9 @@ def divergence(first: NDArray[Any], second: NDArray[Any], *, k: int = NEIGHBOURS
         raise DataError(
             f"samples {list(first.shape)} and {list(second.shape)}, expected [n, d] and [m, d] of more than k = {k}"
         )
-    # Distances do not see a shift; near the origin the products below lose fewer digits.
     centre = first.mean(axis=0, dtype=np.float64)
-    ours = torch.from_numpy(np.asarray(first, dtype=np.float64) - centre)
-    theirs = torch.from_numpy(np.asarray(second, dtype=np.float64) - centre)
-    within, across = _kth_distance(ours, ours, k, itself=True), _kth_distance(ours, theirs, k, itself=False)
+    ours, theirs = centred(first, centre), centred(second, centre)
+    within, across = kth_distance(ours, ours, k, itself=True), kth_distance(ours, theirs, k, itself=False)
     kept = (within > 0) & (across > 0)
     if not bool(kept.any()):
         raise DataError(f"every sample has {k} or more copies, so no density exists; expected continuous tensors")
@@ -115,26 +82,5 @@ def divergence(first: NDArray[Any], second: NDArray[Any], *, k: int = NEIGHBOURS
     return first.shape[1] * ratio + math.log(len(second) / (len(first) - 1)), int((~kept).sum())
 
 
-def _kth_distance(queries: Tensor, among: Tensor, k: int, *, itself: bool) -> Tensor:
-    """Distance of each query to its k-th neighbour. Brute force: in hundreds of dimensions trees visit all anyway.
-
-    itself: the queries are the samples, row by row, and none is its own neighbour.
-    """
-    norms = among.square().sum(dim=1)
-    found = []
-    for start in range(0, len(queries), QUERIES):
-        part = queries[start : start + QUERIES]
-        ranking = norms - 2 * part @ among.T  # squared distance but for what a row has in common
-        if itself:
-            rows = torch.arange(len(part))
-            ranking[rows, start + rows] = torch.inf
-        nearest = ranking.topk(k, dim=1, largest=False).indices
-        # The product above cancels near 0: the few distances that count are taken anew, so copies give exactly 0.
-        exact = torch.stack([(part - among[column]).norm(dim=1) for column in nearest.T])
-        found.append(exact.max(dim=0).values)
-    return torch.cat(found)
-
-
 def _side_by_side(inputs: NDArray[Any], observed: NDArray[Any]) -> NDArray[Any]:
-    rows = len(inputs)
-    return np.concatenate([inputs.reshape(rows, -1), observed.reshape(rows, -1)], axis=1)
+    return np.concatenate([flattened(inputs), flattened(observed)], axis=1)
