@@ -14,7 +14,7 @@ from planner.plan import Candidate, Objective, Plan
 from planner.planning import NO_CONSTRAINTS, assembled, cost_model, settings_of
 from planner.promises import Promise, better, nearest, reaches
 from planner.search import Search
-from profiles.device import DeviceProfile
+from profiles.device import DeviceProfile, require_same_network
 from profiles.errors import CutError, InfeasibleError
 from profiles.link import LinkProfile
 
@@ -64,20 +64,13 @@ def cut(
     Raises ProfileError (two networks), CutError (not what was explored), InfeasibleError (no explored cut keeps it;
     the nearest is named with what it reaches).
     """
-    kinds = sorted({one.noise for one in explored.cuts if noise in (None, one.noise)})
+    require_same_network(edge, cloud)
+    records.require_network(explored, edge, wire=wire)
+    kinds = _kinds(explored, noise)
     searches = {}
-    for kind in kinds or [noise]:
+    for kind in kinds:
         cost = cost_model(edge, cloud, link, objective=objective, wire=wire, noise=kind)
         searches[kind] = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))
-    records.require_network(explored, edge, wire=wire)
-    if not explored.cuts:
-        raise InfeasibleError(
-            f"--explored: at none of its cuts noise keeps {explored.budget_points:g} points; explore with a larger "
-            "--budget, or deeper cuts"
-        )
-    if not kinds:
-        there = ", ".join(sorted({one.noise for one in explored.cuts})) or "no noise at all"
-        raise CutError(f"--noise {noise}: explored was {there}; leave --noise out or explore with it")
     rows = tuple(_priced(one, searches[one.noise], promise) for one in explored.cuts if one.noise in searches)
     if at is not None:
         wanted = replace(searches[kinds[0]], limits=()).at(at)
@@ -109,6 +102,19 @@ def cut(
         shown=tuple(one.candidate for one in ranked),
     )
     return Promised(plan, chosen.explored, rows)
+
+
+def _kinds(explored: Explored, noise: str | None) -> list[str]:
+    """The kinds of noise to choose among. Raises InfeasibleError (there is none), CutError (none of that kind)."""
+    if not explored.cuts:
+        raise InfeasibleError(
+            f"--explored: at none of its cuts noise keeps {explored.budget_points:g} points; explore with a larger "
+            "--budget, or deeper cuts"
+        )
+    every = sorted({one.noise for one in explored.cuts})
+    if noise is not None and noise not in every:
+        raise CutError(f"--noise {noise}: explored was {', '.join(every)}; leave --noise out or explore with it")
+    return [kind for kind in every if noise in (None, kind)]
 
 
 def repriced(rows: Sequence[Priced]) -> tuple[ExploredCut, ...]:
