@@ -7,6 +7,7 @@ import msgspec
 
 from noise.audit.record import Audit
 from noise.collection import NoiseFacts
+from planner.explored import Explored
 from planner.plan import Plan
 from profiles import artifact
 from profiles.device import DeviceProfile
@@ -20,6 +21,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     LinkProfile,
     Predictor,
     Plan,
+    Explored,
     NoiseFacts,
     Audit,
     HalfFacts,
