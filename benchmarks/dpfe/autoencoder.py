@@ -83,10 +83,6 @@ class Dpfe(nn.Module):
         logits: torch.Tensor = self.cloud(self.auto_encoder.decode(features).reshape(-1, *self.shape))
         return logits
 
-    @property
-    def parameters_learned(self) -> int:
-        return sum(one.numel() for one in self.parameters())
-
 
 @dataclass(frozen=True)
 class Fit:

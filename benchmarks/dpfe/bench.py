@@ -25,7 +25,7 @@ from profiles.profiling import profile
 from profiles.zoo.catalog import ZOO
 
 #: Pairs that the paper's estimate is made from, at most; rows that the attack is judged on, at least, by fresh draws.
-PAIRS, JUDGED = 10_000, 10_000
+PAIRS, JUDGED = 5_000, 10_000
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _features(network: Dpfe, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def _loss_points(bench: Bench, network: Dpfe, features: torch.Tensor, noise: ScaledNoise) -> float:
-    """Points lost against the network as it was, by noisy features of the test set; the same draws for every scale."""
+    """Points lost on the test set against the network as it was; the same draws for every scale."""
     random = torch.Generator().manual_seed(0)
     draws = max(2, 20_000 // len(features))
     found = [_percent(bench, network.answer(noise.add(features, random))) for _ in range(draws)]

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/dpfe/run.py [--data mnist elpv] [--seeds N] [--quick]
     OMP_NUM_THREADS=1 python benchmarks/dpfe/run.py --parameters
 
-Needs the data (`plan data fetch mnist`, `elpv`) and the network for elpv (`plan models train elpv`). Each row goes into
-results.csv as soon as it is there; rows that are there are not made again. Then the two plots are drawn.
+Needs the data (`plan data fetch mnist`, `elpv`) and the network for elpv (`plan models train elpv`). Each row goes
+into results.csv as soon as it is there; rows that are there are not made again. Then the two plots are drawn.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from autoencoder import FEATURES
 from bench import SETTINGS, Bench
 from methods import SWEPT, points
 from plots import draw
@@ -22,6 +23,8 @@ from profiles.errors import PlanError
 from profiles.zoo.catalog import ZOO
 
 HERE = Path(__file__).parent
+#: "Shredder's Learnable Params over DPFE", Table 3.
+PRINTED_PERCENT = {"lenet": 0.19, "cifar10": 0.65, "svhn": 0.04, "alexnet": 0.02, "vgg16": 0.01, "newsgroups": 0.05}
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,18 @@ def rows(bench: Bench, methods: Sequence[str], seed: int, effort: str, have: set
                 start = now
 
 
+def share_percent(elements: int, parameters: int, *, features: int = 0) -> float:
+    """Table 3's last row: a noise tensor's elements over all that DPFE trains. The printed figures leave out the
+    auto-encoder (features: elements of the private feature)."""
+    return 100 * elements / (parameters + features * (elements + 1) + (features > 0) * elements * (features + 1))
+
+
 def parameters() -> None:
-    """Table 3's last row: a noise tensor's elements over the parameters that DPFE trains."""
-    printed = {"lenet": 0.19, "cifar10": 0.65, "svhn": 0.04, "alexnet": 0.02, "vgg16": 0.01, "newsgroups": 0.05}
-    print("network      noise  network    + auto-encoder  share %  printed %")
-    for name, share in printed.items():
-        entry = ZOO[name]
-        noise = entry.paper_elements or 0
-        whole = entry.parameters + 10 * (noise + 1) + noise * 11
-        print(f"{name:10} {noise:7,} {entry.parameters:12,} {whole:12,} {100 * noise / whole:8.3f} {share:8.2f}")
+    print("network      noise      network  share %  with auto-encoder %  printed %")
+    for name, printed in PRINTED_PERCENT.items():
+        elements, whole = ZOO[name].paper_elements or 0, ZOO[name].parameters
+        shares = share_percent(elements, whole), share_percent(elements, whole, features=FEATURES)
+        print(f"{name:10} {elements:7,} {whole:12,} {shares[0]:8.3f} {shares[1]:20.3f} {printed:10.2f}")
 
 
 def main() -> None:
