@@ -51,8 +51,8 @@ SETTINGS = {
         (1.5, 5.0, 10.0),
         800,
         64,
-        # Of 1,771 cells: as many steps as the other's, nearly, of smaller batches.
-        Strength(width=256, hidden_layers=2, epochs=60, batch=64, learning_rate=2e-3, least_gain=0.2),
+        # Of 1,771 cells the other's 8 epochs say too little: clean 98.9, under strong noise 95.3 %; these 99.4 and 97.0.
+        Strength(width=256, hidden_layers=2, epochs=120, batch=256, learning_rate=4e-3, least_gain=0.2),
     ),
 }
 
