@@ -27,7 +27,7 @@ from profiles.zoo.catalog import ZOO
 #: γ of Equation 5 (Table 2 has 0.01) and of `channel`.
 SWEPT: dict[str, tuple[float, ...]] = {
     "equation-4": (0.0,),
-    "equation-5": (0.01, 0.3),
+    "equation-5": (0.01, 0.1),
     "channel": (10.0,),
     "dpfe": (0.0, 0.01, 0.1),
 }
@@ -35,11 +35,12 @@ SWEPT: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Point:
-    """A method at a budget. reached: points lost, on the test set. sent: None where no noise keeps the budget.
+    """A method at a budget. reached_points: lost, on the test set; None where nothing was learned. sent: None where
+    no noise keeps the budget.
     parameters: learned numbers. elements: numbers that cross. bound_nats: proven, where the noise is Gaussian."""
 
     budget_points: float
-    reached_points: float
+    reached_points: float | None
     sent: Sent | None
     parameters: int
     elements: int
@@ -70,7 +71,7 @@ def _added(bench: Bench, method: str, value: float, budget: float, *, seed: int,
             bench.plan, bench.data, kind=kind, budget_points=budget, seed=seed, private=private, options=options
         )
     except (InfeasibleError, NoiseError):  # none fits; no Laplace fits what a large γ makes
-        return Point(budget, float("nan"), None, 0, bench.cut.elements, None)
+        return Point(budget, None, None, 0, bench.cut.elements, None)
     judged = Task(bench.cut, bench.train, bench.test, Budget(budget), seed)
     found = calibrated(judged, learned.noise)  # type: ignore[arg-type]
     if found.noise is None:

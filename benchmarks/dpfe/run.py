@@ -96,7 +96,9 @@ def rows(bench: Bench, methods: Sequence[str], seed: int, effort: str, have: set
             left = [one for one in budgets if row(method, value, one).key not in have]
             start = time.perf_counter()
             for point in points(bench, method, value, left, seed=seed, quick=quick):
-                primary, private, decoded, sent_nats = bench.clean_percent - point.reached_points, None, None, None
+                lost = point.reached_points
+                primary = None if lost is None else bench.clean_percent - lost
+                private, decoded, sent_nats = None, None, None
                 if point.sent is not None:
                     private = bench.private_percent(point.sent, seed=seed)
                     decoded = bench.nats(point.sent.decoded(), seed=seed)
