@@ -1,14 +1,14 @@
 """What is compared on: a trained network, its cut, a data set with two labels; and how what crosses is judged."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from noise.activations import Activations
-from noise.audit.attribute import CLASSIFIER, train_attribute_classifier
+from noise.audit.attribute import CLASSIFIER, AttributeClassifier, train_attribute_classifier
 from noise.audit.floors import attribute_from_label_percent
 from noise.audit.nearest_neighbours import information
 from noise.audit.training import Strength
@@ -59,9 +59,11 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Sent:
-    """What crosses, as an adversary sees it. train: rows → tensors with fresh noise. test: all test rows, likewise;
-    decoded: the same of test, as the cloud half reads it at the cut."""
+    """What crosses, as an adversary sees it. train: rows → tensors with fresh noise; clean: without. test: all test
+    rows, with noise; decoded: the same, as the cloud half reads it at the cut. network: what made it, by a name."""
 
+    network: str
+    clean: Callable[[torch.Tensor], torch.Tensor]
     train: Callable[[torch.Tensor], torch.Tensor]
     test: Callable[[], torch.Tensor]
     decoded: Callable[[], torch.Tensor]
@@ -75,6 +77,7 @@ class Bench:
     cut: CutNetwork
     train: Activations
     test: Activations
+    unaware: dict[tuple[str, int], AttributeClassifier] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str) -> "Bench":
@@ -115,13 +118,24 @@ class Bench:
         """The cut network's tensors with noise that is added to them, or without."""
         near, far = _observer(self.train, noise, seed), _observer(self.test, noise, seed + 1)
         everything = torch.arange(len(self.test))
-        return Sent(near, lambda: far(everything), lambda: far(everything))
+        clean = _observer(self.train, None, seed)
+        return Sent("as it was", clean, near, lambda: far(everything), lambda: far(everything))
 
     def private_percent(self, sent: Sent, *, seed: int) -> float:
         """How often an adversary who knows network and noise names the private label of test inputs."""
-        classifier = train_attribute_classifier(
-            sent.train, self.private_train, seed=seed, strength=self.setting.attack
-        )
+        return self._read_percent(self._reader(sent.train, seed), sent)
+
+    def unaware_percent(self, sent: Sent, *, seed: int) -> float:
+        """The same of a classifier that was trained on tensors without noise: Figure 9's, as the text has it."""
+        key = sent.network, seed
+        if key not in self.unaware:
+            self.unaware[key] = self._reader(sent.clean, seed)
+        return self._read_percent(self.unaware[key], sent)
+
+    def _reader(self, observe: Callable[[torch.Tensor], torch.Tensor], seed: int) -> AttributeClassifier:
+        return train_attribute_classifier(observe, self.private_train, seed=seed, strength=self.setting.attack)
+
+    def _read_percent(self, classifier: AttributeClassifier, sent: Sent) -> float:
         draws = max(1, JUDGED // len(self.test))
         return float(np.mean([classifier.accuracy_percent(sent.test(), self.private_test) for _ in range(draws)]))
 

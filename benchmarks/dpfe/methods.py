@@ -29,7 +29,7 @@ SWEPT: dict[str, tuple[float, ...]] = {
     "equation-4": (0.0,),
     "equation-5": (0.01, 0.1),
     "channel": (10.0,),
-    "dpfe": (0.0, 0.01, 0.1),
+    "dpfe": (0.0, 0.01, 0.1, 1.0),
 }
 
 
@@ -115,12 +115,17 @@ def _dpfe(bench: Bench, weight: float, budgets: Sequence[float], *, seed: int, q
             continue
         set_to = noise.scaled(scale)
         lost = _loss_points(bench, network, far, set_to)
-        yield Point(budget, lost, _sent(network, near, far, set_to, seed), parameters, elements, set_to.bound_nats)
+        sent = _sent(network, near, far, set_to, weight=weight, seed=seed)
+        yield Point(budget, lost, sent, parameters, elements, set_to.bound_nats)
 
 
-def _sent(network: Dpfe, near: torch.Tensor, far: torch.Tensor, noise: ScaledNoise, seed: int) -> Sent:
+def _sent(
+    network: Dpfe, near: torch.Tensor, far: torch.Tensor, noise: ScaledNoise, *, weight: float, seed: int
+) -> Sent:
     first, second = (torch.Generator().manual_seed(1000 * seed + one) for one in (1, 2))
     return Sent(
+        f"dpfe {weight:g}",
+        lambda rows: near[rows],
         lambda rows: noise.add(near[rows], first),
         lambda: noise.add(far, second),
         lambda: network.auto_encoder.decode(noise.add(far, second)),

@@ -11,12 +11,12 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from autoencoder import FEATURES
 from bench import SETTINGS, Bench
-from methods import SWEPT, points
+from methods import SWEPT, Point, points
 from plots import draw
 
 from profiles.errors import PlanError
@@ -30,8 +30,9 @@ PRINTED_PERCENT = {"lenet": 0.19, "cifar10": 0.65, "svhn": 0.04, "alexnet": 0.02
 @dataclass(frozen=True)
 class Row:
     """value: the method's weight or γ. budget_points: of primary accuracy, percentage points below `clean`'s.
-    primary_percent: the network's accuracy as it crosses. private_percent: the informed adversary's. ite_nats: the
-    paper's estimate at the cut, of DPFE behind its decoder; ite_sent_nats: of what crosses. bound_nats: proven.
+    primary_percent: the network's accuracy as it crosses. private_percent: the informed adversary's; unaware_percent:
+    of one who learned from tensors without noise. ite_nats: the paper's estimate at the cut, of DPFE behind its
+    decoder; ite_sent_nats: of what crosses. bound_nats: proven. seconds: by the clock.
     Empty: does not apply, or no noise keeps the budget. Of the test set, all."""
 
     data: str
@@ -42,6 +43,7 @@ class Row:
     effort: str
     primary_percent: float | None = None
     private_percent: float | None = None
+    unaware_percent: float | None = None
     ite_nats: float | None = None
     ite_sent_nats: float | None = None
     bound_nats: float | None = None
@@ -85,30 +87,41 @@ def rows(bench: Bench, methods: Sequence[str], seed: int, effort: str, have: set
 
     if row("clean", 0.0, 0.0).key not in have:
         sent = bench.under(None, seed=seed)
-        nats = bench.nats(sent.test(), seed=seed)
-        yield Row(
-            *(name, "clean", 0.0, 0.0, seed, effort, bench.clean_percent, bench.private_percent(sent, seed=seed)),
-            *(nats, nats, None, None, bench.cut.elements),
+        read, nats = bench.private_percent(sent, seed=seed), bench.nats(sent.test(), seed=seed)
+        base = replace(row("clean", 0.0, 0.0), primary_percent=bench.clean_percent, private_percent=read)
+        yield replace(base, unaware_percent=read, ite_nats=nats, ite_sent_nats=nats, elements=bench.cut.elements)
+        guess = bench.floor_percent
+        yield replace(
+            base, method="floor", private_percent=guess, unaware_percent=guess, ite_nats=0.0, bound_nats=0.0
         )
-        yield Row(name, "floor", 0.0, 0.0, seed, effort, bench.clean_percent, bench.floor_percent, 0.0, 0.0, 0.0)
     for method in methods:
         for value in SWEPT[method][-1:] if quick else SWEPT[method]:
             left = [one for one in budgets if row(method, value, one).key not in have]
             start = time.perf_counter()
-            for point in points(bench, method, value, left, seed=seed, quick=quick):
-                lost = point.reached_points
-                primary = None if lost is None else bench.clean_percent - lost
-                private, decoded, sent_nats = None, None, None
-                if point.sent is not None:
-                    private = bench.private_percent(point.sent, seed=seed)
-                    decoded = bench.nats(point.sent.decoded(), seed=seed)
-                    sent_nats = bench.nats(point.sent.test(), seed=seed) if method == "dpfe" else decoded
-                now = time.perf_counter()
-                yield Row(
-                    *(name, method, value, point.budget_points, seed, effort, primary, private, decoded, sent_nats),
-                    *(point.bound_nats, point.parameters or None, point.elements, now - start),
-                )
-                start = now
+            for point in points(bench, method, value, left, seed=seed, quick=quick) if left else ():
+                yield replace(judged(bench, row(method, value, point.budget_points), point), seconds=_since(start))
+                start = time.perf_counter()
+
+
+def judged(bench: Bench, row: Row, point: Point) -> Row:
+    """The row with all that an adversary gets of the point."""
+    lost, sent = point.reached_points, point.sent
+    row = replace(row, parameters=point.parameters or None, elements=point.elements, bound_nats=point.bound_nats)
+    row = replace(row, primary_percent=None if lost is None else bench.clean_percent - lost)
+    if sent is None:
+        return row
+    decoded = bench.nats(sent.decoded(), seed=row.seed)
+    return replace(
+        row,
+        private_percent=bench.private_percent(sent, seed=row.seed),
+        unaware_percent=bench.unaware_percent(sent, seed=row.seed),
+        ite_nats=decoded,
+        ite_sent_nats=bench.nats(sent.test(), seed=row.seed) if row.method == "dpfe" else decoded,
+    )
+
+
+def _since(start: float) -> float:
+    return time.perf_counter() - start
 
 
 def share_percent(elements: int, parameters: int, *, features: int = 0) -> float:
