@@ -18,6 +18,7 @@ from autoencoder import FEATURES
 from bench import SETTINGS, Bench
 from methods import SWEPT, Point, points
 from plots import draw
+from tables import tables
 
 from profiles.errors import PlanError
 from profiles.zoo.catalog import ZOO
@@ -162,6 +163,7 @@ def main() -> None:
     except PlanError as error:
         raise SystemExit(str(error)) from error
     draw(out, out.parent)
+    print(tables(out))
 
 
 if __name__ == "__main__":
