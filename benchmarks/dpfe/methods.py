@@ -4,6 +4,7 @@ All are compared at equal loss of primary accuracy: each is learned at the budge
 once more, on the test set, to just the budget.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -70,7 +71,8 @@ def _added(bench: Bench, method: str, value: float, budget: float, *, seed: int,
         learned = learning.learn(
             bench.plan, bench.data, kind=kind, budget_points=budget, seed=seed, private=private, options=options
         )
-    except (InfeasibleError, NoiseError):  # none fits; no Laplace fits what a large γ makes
+    except (InfeasibleError, NoiseError) as error:  # none fits; no Laplace fits what a large γ makes
+        print(f"{method}, {value:g}, {budget:g} points: {error}", file=sys.stderr)
         return Point(budget, None, None, 0, bench.cut.elements, None)
     judged = Task(bench.cut, bench.train, bench.test, Budget(budget), seed)
     found = calibrated(judged, learned.noise)  # type: ignore[arg-type]
