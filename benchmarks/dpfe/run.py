@@ -78,10 +78,18 @@ def keep(path: Path, row: Row) -> None:
         writer.writerow(shown | dict(zip(KEY, row.key, strict=True)))
 
 
-def rows(bench: Bench, methods: Sequence[str], seed: int, effort: str, have: set[tuple[str, ...]]) -> Iterator[Row]:
+def rows(
+    bench: Bench,
+    methods: Sequence[str],
+    seed: int,
+    effort: str,
+    have: set[tuple[str, ...]],
+    only: Sequence[float] | None = None,
+) -> Iterator[Row]:
     """What is not there yet."""
     name, quick = bench.data.name, effort == "quick"
     budgets = bench.setting.budgets[1:2] if quick else bench.setting.budgets
+    budgets = tuple(one for one in budgets if only is None or one in only)
 
     def row(method: str, value: float, budget: float) -> Row:
         return Row(name, method, value, budget, seed, effort)
@@ -143,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--methods", nargs="+", choices=SWEPT, default=list(SWEPT))
+    parser.add_argument("--budgets", nargs="+", type=float, help="these of the data set's alone")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one budget, a tenth of the steps: that it runs")
     parser.add_argument("--out", type=Path, help="where the rows go (default: beside this file; quick: ./quick.csv)")
@@ -157,7 +166,7 @@ def main() -> None:
         for name in chosen.data:
             bench = Bench.of(name)
             for seed in range(chosen.seeds):
-                for row in rows(bench, chosen.methods, seed, effort, done(out)):
+                for row in rows(bench, chosen.methods, seed, effort, done(out), chosen.budgets):
                     keep(out, row)
                     print(row, flush=True)
     except PlanError as error:
