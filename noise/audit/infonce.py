@@ -37,7 +37,10 @@ FEATURES = 64
 
 #: What the critic is multiplied by in the end, whichever says most on validation rows: an overfitted one is too sure
 #: of itself, and 0 says 0.
-GAINS = tuple(float(one) for one in np.linspace(0, 1.5, 31))
+GAINS = tuple(float(one) for one in np.linspace(0, 1.4, 15))
+
+#: Validation rows, as candidates of each other, by which cycles and gains are compared.
+JUDGED = 1500
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def infonce(
         raise DataError(f"{len(inputs)} inputs and {len(holdout)} held-out ones, expected 10 and 3 or more")
     known, unseen = (torch.from_numpy(one).float().flatten(1) for one in (inputs, holdout))
     rows, validation = training.split_rows(len(known))
+    validation = validation[:JUDGED]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         some = rows[: training.ROWS]
