@@ -30,7 +30,9 @@ from profiles.errors import DataError
 
 Array = NDArray[Any]
 
-CRITIC = Strength(width=256, hidden_layers=2, epochs=4, batch=512, learning_rate=4e-3, least_gain=0.05)
+CRITIC = Strength(width=256, hidden_layers=2, epochs=8, batch=256, learning_rate=4e-3, cycles=3, least_gain=0.1)
+
+QUICK = Strength(width=256, hidden_layers=2, epochs=4, batch=256, learning_rate=4e-3, least_gain=0.1)
 
 #: Elements of g(x) and h(a').
 FEATURES = 64
@@ -103,9 +105,7 @@ def infonce(
         critic.calibrate(list(critic.values(known[validation], observe, validation)), len(validation))
         found = score(critic.values(unseen, holdout_observe, torch.arange(len(unseen))), len(unseen))
     cap = math.log(len(unseen))
-    return InfoNCE(
-        min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done
-    )
+    return InfoNCE(min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done)
 
 
 class _Critic(nn.Module):
