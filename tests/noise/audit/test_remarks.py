@@ -60,7 +60,9 @@ def test_what_a_bound_contradicts_is_named() -> None:
     found = [one for one in said if "contradiction" in one]
     assert len(found) == 2
     for one, parts in zip(
-        found, (("ite", "37.8 nats is above", "16.8 or more"), ("ksg", "0.2 nats is below", "5.7 or more")), strict=True
+        found,
+        (("ite", "37.8 nats is above", "16.8 or more"), ("ksg", "0.2 nats is below", "5.7 or more")),
+        strict=True,
     ):
         assert all(part in one for part in parts)
     # The tighter of two bounds speaks, and what lies between bounds is contradicted by none.
@@ -74,6 +76,12 @@ def test_a_lower_bound_above_an_upper_one_is_no_result() -> None:
     said = remarks(contrast=contrast, mixture=Bound(5.0, (4.9, 5.1), "mixture"))
     assert any("do not trust this row" in one for one in said)
     assert not remarks(contrast=contrast, mixture=Bound(6.85, (6.7, 7.0), "mixture"))
+
+
+def test_a_bound_that_excludes_nothing_is_named() -> None:
+    said = remarks(infonce=learned(8.0), bound=Bound(256.7, (256, 257), "covariance"))
+    assert any("than it takes to tell 5000 inputs apart (8.5)" in one for one in said)
+    assert remarks(infonce=learned(4.0), bound=Bound(8.0, (7.9, 8.1), "held-out")) == ()
 
 
 def test_a_capped_or_unfinished_bound_is_named() -> None:
