@@ -30,7 +30,12 @@ from profiles.errors import DataError
 
 Array = NDArray[Any]
 
-CRITIC = Strength(width=256, hidden_layers=2, epochs=4, batch=512, learning_rate=4e-3, least_gain=0.05)
+#: Measured on clean tensors of LeNet's 120 elements under Gaussian noise at 1.5 points (54,000 to learn from, 5,000
+#: held out, one thread): 6.10 nats in 34 s, where the true density as critic says 6.70; 512 wide and 16 epochs, 6.24
+#: in 73 s; from images in place of clean tensors a nat less. `least_gain`: nats.
+CRITIC = Strength(width=256, hidden_layers=2, epochs=8, batch=256, learning_rate=4e-3, cycles=3, least_gain=0.1)
+#: The same in 11 s: 5.78 nats; batches of 512, 5.69. Of the linear channel 3.21, where the density says 3.30.
+QUICK = Strength(width=256, hidden_layers=2, epochs=4, batch=256, learning_rate=4e-3, least_gain=0.1)
 
 #: Elements of g(x) and h(a').
 FEATURES = 64
@@ -76,8 +81,8 @@ def infonce(
 
     observe, holdout_observe: indices of either's rows → what crosses for them, fresh noise at every call. inputs:
     images, or what the known edge half makes of them: a' depends on x through the clean tensor a alone, so
-    I(x; a') = I(a; a'), and from a there is less to learn. N: all held-out rows; two copies among them cannot be told
-    apart and lower the bound. Raises DataError for fewer than three held-out rows or fewer than ten to learn from.
+    I(x; a') = I(a; a'), and from a there is less to learn (a nat more on LeNet). N: all held-out rows; two copies
+    among them cannot be told apart and lower the bound. Raises DataError for fewer than three held-out rows or fewer than ten to learn from.
     """
     if len(inputs) < 10 or len(holdout) < 3:
         raise DataError(f"{len(inputs)} inputs and {len(holdout)} held-out ones, expected 10 and 3 or more")
@@ -103,9 +108,7 @@ def infonce(
         critic.calibrate(list(critic.values(known[validation], observe, validation)), len(validation))
         found = score(critic.values(unseen, holdout_observe, torch.arange(len(unseen))), len(unseen))
     cap = math.log(len(unseen))
-    return InfoNCE(
-        min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done
-    )
+    return InfoNCE(min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done)
 
 
 class _Critic(nn.Module):

@@ -1,11 +1,13 @@
 """I(x; a') by Kraskov, Stögbauer and Grassberger: neighbours in the joint space, counted in either side alone.
 
-What it shows: in few dimensions, a few nats, it is the most exact estimate there is (2 % of the closed form from 2,000
-pairs), and, unlike the divergence's, does not move with the scale of either side. What it does not show: it can say no
-more than ψ(N) − ψ(k), a little under ln N, whatever the truth is; in hundreds of dimensions distances concentrate
-and it says far less than the truth (Gao, Ver Steeg, Galstyan, "Efficient estimation of mutual information for
-strongly dependent variables", 2015), so a small value is no sign of privacy; and it does not see a translation, so
-one fixed noise tensor leaves it as it was. An estimate, never a bound, never for choosing noise.
+What it shows: in few dimensions, a few nats, it is the most exact estimate there is (2 % of the closed form from
+2,000 pairs), and, unlike the divergence's, does not move with the scale of either side. What it does not show: it can
+say no more than ψ(N) − ψ(k), a little under ln N, whatever the truth is; in hundreds of dimensions distances
+concentrate and it says far less than the truth (S. Gao, G. Ver Steeg, A. Galstyan, "Efficient estimation of mutual
+information for strongly dependent variables", 2015), so a small value is no sign of privacy; and it does not see a
+translation, so one fixed noise tensor leaves it as it was. On LeNet's 120 elements it says 0.2 nats of the paper's
+noise, of which a learned lower bound shows 8, and 1.1 of Gaussian noise, of which that shows 6: it misranks. An
+estimate, never a bound, never for choosing noise.
 """
 
 from typing import Any

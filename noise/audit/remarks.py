@@ -42,6 +42,7 @@ def remarks(
             found += _of_estimate(name, one, without)
             found += _contradictions(name, one, lower, upper)
     found += _of_lower(infonce, contrast)
+    found += _of_upper(upper, max((one.samples for one in (infonce, contrast) if one), default=None))
     if lower and upper and lower[1] > upper[1]:
         found.append(
             f"contradiction: {lower[0]} says at least {lower[1]:.1f} nats, {upper[0]} at most {upper[1]:.1f}; one of "
@@ -91,6 +92,14 @@ def _of_lower(infonce: InfoNCE | None, contrast: ContrastEstimate | None) -> Ite
             yield f"{name}: {nats:.1f} nats is at its cap, ln {samples} = {cap:.1f}; more may be there"
     if infonce and not infonce.training.stopped_improving:
         yield "infonce: the critic was still improving, or had one cycle alone; a longer training may find more"
+
+
+def _of_upper(upper: Named | None, samples: int | None) -> Iterator[str]:
+    if upper and samples and upper[1] > math.log(samples):
+        yield (
+            f"{upper[0]} is more ({upper[1]:.1f} nats) than it takes to tell {samples} inputs apart "
+            f"({math.log(samples):.1f}): proven, but alone it excludes no re-identification among so many"
+        )
 
 
 def _lower(infonce: InfoNCE | None, contrast: ContrastEstimate | None) -> Named | None:

@@ -56,11 +56,11 @@ def test_the_moments_of_two_in_closed_form() -> None:
     assert covariance.sum() == pytest.approx(4)
 
 
-@pytest.mark.parametrize("n", [5, 120, 1000])
+@pytest.mark.parametrize("n", [5, 120, 400])
 def test_the_moments_keep_what_sorting_keeps(n: int) -> None:
     mean, covariance = moments(n)
-    assert mean == pytest.approx(-mean[::-1])
-    assert covariance == pytest.approx(covariance[::-1, ::-1])
+    np.testing.assert_allclose(mean, -mean[::-1], atol=1e-9)
+    np.testing.assert_allclose(covariance, covariance[::-1, ::-1], atol=1e-9)
     assert covariance.sum() == pytest.approx(2 * n)  # of the sum
     assert np.trace(covariance) + (mean**2).sum() == pytest.approx(2 * n)  # of all squares
     assert np.linalg.eigvalsh(covariance).min() > 0
@@ -77,21 +77,23 @@ def test_a_sorted_sample_has_less_entropy_than_a_gaussian() -> None:
 
 @pytest.mark.parametrize(("deviation", "scale"), [(1.0, 1.0), (3.0, 0.5), (10.0, 0.3)])
 def test_it_is_above_the_exact_information_in_one_dimension(deviation: float, scale: float) -> None:
-    inputs = deviation * np.linspace(-8, 8, 4001)
+    inputs = deviation * np.linspace(-8, 8, 2001)
     weights = norm.pdf(inputs / deviation) / norm.pdf(inputs / deviation).sum()
-    outputs = np.linspace(-8 * deviation - 20 * scale, 8 * deviation + 20 * scale, 2001)
+    outputs = np.linspace(-8 * deviation - 20 * scale, 8 * deviation + 20 * scale, 1501)
     density = np.array([weights @ laplace.pdf(one - inputs, scale=scale) for one in outputs])
     exact = -(density * np.log(density)).sum() * (outputs[1] - outputs[0]) - (1 + math.log(2 * scale))
     drawn = np.random.default_rng(0).normal(0, deviation, (40_000, 1))
     found = once(LaplaceNoise({"a": ordered([scale], [[0]])}), drawn[:20_000], drawn[20_000:])
     assert exact <= found.interval[1]
-    assert found.nats == pytest.approx(exact, abs=0.03)  # near tight: a Gaussian's and a Laplace's sum is near Gaussian
+    assert found.nats == pytest.approx(
+        exact, abs=0.03
+    )  # near tight: a Gaussian's and a Laplace's sum is near Gaussian
 
 
 def test_it_is_above_the_exact_information_of_two_elements_in_order() -> None:
     # x is one of two points, so I(x; a' | k) is an integral over the plane: of ln 2 at most.
     points, scale = np.array([[0.0, 0.0], [1.0, -0.5]]), 1.0
-    grid = np.arange(-14, 14, 0.02) + 0.01
+    grid = np.arange(-14, 14, 0.04) + 0.02
     first, second = np.meshgrid(grid, grid, indexing="ij")
     densities = []
     for x in points:
@@ -99,22 +101,24 @@ def test_it_is_above_the_exact_information_of_two_elements_in_order() -> None:
         densities.append(np.where(u >= v, 2 * laplace.pdf(u) * laplace.pdf(v), 0))
     mixed = (densities[0] + densities[1]) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        exact = sum(np.nansum(one * np.log(one / mixed)) for one in densities) / 2 * 0.02**2
+        exact = sum(np.nansum(one * np.log(one / mixed)) for one in densities) / 2 * 0.04**2
     drawn = points[np.random.default_rng(1).integers(2, size=20_000)]
     noise = LaplaceNoise({"a": ordered([scale], [[0, 1]])})
     found = once(noise, drawn[:10_000], drawn[10_000:])
     assert 0 < exact < found.nats < exact + 0.6
-    # The other order is another distribution, and the bound is the mean over both.
-    turned = once(LaplaceNoise({"a": ordered([scale], [[1, 0]])}), drawn[:10_000], drawn[10_000:])
-    both = once(LaplaceNoise({"a": ordered([scale] * 2, [[0, 1], [1, 0]])}), drawn[:10_000], drawn[10_000:])
-    assert turned.nats != pytest.approx(found.nats, rel=0.01)
-    assert both.nats == pytest.approx((turned.nats + found.nats) / 2)
+    # Another scale is another distribution, and the bound is the mean over both.
+    wide = once(LaplaceNoise({"a": ordered([3.0], [[1, 0]])}), drawn[:10_000], drawn[10_000:])
+    both = once(LaplaceNoise({"a": ordered([scale, 3.0], [[0, 1], [1, 0]])}), drawn[:10_000], drawn[10_000:])
+    assert wide.nats < found.nats
+    assert both.nats == pytest.approx((wide.nats + found.nats) / 2)
 
 
 def test_it_is_the_formula_over_several_crossing_tensors() -> None:
     random = np.random.default_rng(2)
     whole = random.normal(size=(60_000, 5)) @ random.normal(size=(5, 5))
-    noise = LaplaceNoise({"a": ordered([0.5, 2.0], [[2, 0, 1], [1, 2, 0]]), "b": ordered([1.0, 0.2], [[1, 0], [0, 1]])})
+    noise = LaplaceNoise(
+        {"a": ordered([0.5, 2.0], [[2, 0, 1], [1, 2, 0]]), "b": ordered([1.0, 0.2], [[1, 0], [0, 1]])}
+    )
     expected = []
     for index in range(2):
         covariance, entropy, start = np.cov(whole.T), 0.0, 0
