@@ -1,9 +1,10 @@
 """The noise that is left in the mean of k queries of one input.
 
 Where the density is Gaussian the mean of k draws has the law of one draw with 1/√k of the strength: exact, and as
-cheap. Other noise is averaged: means of about k/2 draws each are kept in two pools, and what an input is given is a
-member of either, so that POOL² means occur. Each has exactly the law of a mean of k draws; two inputs that share a
-member are not independent of each other, of which an attack that learns sees nothing.
+cheap. Other noise is averaged: of up to FEW queries anew each time; of more, means of about k/2 draws each are kept
+in two pools, and what an input is given is a member of either, so that POOL² means occur. Each has exactly the law of
+a mean of k draws; two inputs that share a member are not independent of each other, of which an attack that learns
+sees nothing.
 """
 
 import math

@@ -43,8 +43,8 @@ IMAGES, CHOSEN = 250, 64
 SMOOTHNESS = (0.0, 0.05, 1.0)
 #: Principal components that are kept; above so many pixels fewer, found by random projections.
 COMPONENTS, PIXELS, PROJECTED = 1024, 4096, 256
-#: Clean tensors count as known to this share of each element's deviation. Where it is less the search sticks: from the
-#: mean image of LeNet's 120 elements it came to 12.8 dB at a thirtieth, and at a tenth to 16.2, with smoothness.
+#: Clean tensors count as known to this share of each element's deviation. Where it is less the search sticks: from
+#: the mean image of LeNet's 120 elements it came to 12.8 dB at a thirtieth, to 16.2 at a tenth, with smoothness.
 CLEAN = 0.1
 
 
