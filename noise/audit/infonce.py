@@ -103,9 +103,7 @@ def infonce(
         critic.calibrate(list(critic.values(known[validation], observe, validation)), len(validation))
         found = score(critic.values(unseen, holdout_observe, torch.arange(len(unseen))), len(unseen))
     cap = math.log(len(unseen))
-    return InfoNCE(
-        min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done
-    )
+    return InfoNCE(min(found.nats, cap), found.interval_nats, cap, len(unseen), found.identified_percent, done)
 
 
 class _Critic(nn.Module):

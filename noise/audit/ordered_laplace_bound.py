@@ -121,7 +121,7 @@ def _larger(train: Array, holdout: Array) -> Bound:
 
 def _mean(found: Sequence[Bound], surplus: float, repeats: int) -> Bound:
     nats, low, high = (
-        repeats * (surplus + float(np.mean([pick for pick in values])))
+        repeats * (surplus + float(np.mean(values)))
         for values in zip(*((one.nats, *one.interval) for one in found), strict=True)
     )
     forms = sorted({one.form for one in found})

@@ -7,6 +7,7 @@ from correlated_gaussians import Array, correlated
 from noise.audit.nearest_neighbours import divergence, information
 from profiles.errors import DataError
 
+
 def by_full_distances(first: Array, second: Array, k: int) -> float:
     """The estimator's formula, the slow way."""
     total = 0.0

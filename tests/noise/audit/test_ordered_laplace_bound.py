@@ -85,7 +85,9 @@ def test_it_is_above_the_exact_information_in_one_dimension(deviation: float, sc
     drawn = np.random.default_rng(0).normal(0, deviation, (40_000, 1))
     found = once(LaplaceNoise({"a": ordered([scale], [[0]])}), drawn[:20_000], drawn[20_000:])
     assert exact <= found.interval[1]
-    assert found.nats == pytest.approx(exact, abs=0.03)  # near tight: a Gaussian's and a Laplace's sum is near Gaussian
+    assert found.nats == pytest.approx(
+        exact, abs=0.03
+    )  # near tight: a Gaussian's and a Laplace's sum is near Gaussian
 
 
 def test_it_is_above_the_exact_information_of_two_elements_in_order() -> None:
@@ -114,7 +116,9 @@ def test_it_is_above_the_exact_information_of_two_elements_in_order() -> None:
 def test_it_is_the_formula_over_several_crossing_tensors() -> None:
     random = np.random.default_rng(2)
     whole = random.normal(size=(60_000, 5)) @ random.normal(size=(5, 5))
-    noise = LaplaceNoise({"a": ordered([0.5, 2.0], [[2, 0, 1], [1, 2, 0]]), "b": ordered([1.0, 0.2], [[1, 0], [0, 1]])})
+    noise = LaplaceNoise(
+        {"a": ordered([0.5, 2.0], [[2, 0, 1], [1, 2, 0]]), "b": ordered([1.0, 0.2], [[1, 0], [0, 1]])}
+    )
     expected = []
     for index in range(2):
         covariance, entropy, start = np.cov(whole.T), 0.0, 0
