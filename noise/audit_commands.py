@@ -97,15 +97,14 @@ def audit(
 
 def show(terminal: Terminal, found: "Audit") -> None:
     """The table, and what it does not say."""
-    from noise.audit_tables import columns, effort_line, table
+    from noise.audit_tables import effort_line, remarks_by_subject, table
 
     heads, rows = table(found)
     title = f"{found.model} cut at {found.cut}, {found.data}: what an adversary gets"
     terminal.table(heads, rows, title=title, tight=True, prose=True)
     terminal.say(effort_line(found))
-    for name, one in columns(found):
-        for remark in one.information.remarks:
-            terminal.say(f"{name}: {remark}")
+    for remark, names in remarks_by_subject(found).items():
+        terminal.say(f"{', '.join(names)}: {remark}")
     terminal.say(
         "attacked: what this attack got, a stronger one may get more; estimated: may be off either way; proven: "
         "holds whoever attacks, on average over this data distribution; the class remains visible"

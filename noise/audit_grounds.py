@@ -23,6 +23,9 @@ from profiles.errors import DataError
 
 Array = NDArray[Any]
 
+#: What crosses without noise, among what is audited.
+CLEAN = "clean"
+
 
 @dataclass(frozen=True)
 class Images:

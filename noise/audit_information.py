@@ -9,11 +9,16 @@ import numpy as np
 import torch
 
 from noise.audit import kraskov, nearest_neighbours
-from noise.audit.contrast import contrast
+from noise.audit.contrast import ContrastEstimate, contrast
+from noise.audit.covariance_bound import Bound
+from noise.audit.infonce import InfoNCE, infonce
+from noise.audit.neighbours import NeighbourEstimate
 from noise.audit.ordered_laplace_bound import MOST_ELEMENTS, ordered_laplace_bounds
 from noise.audit.record import Information
+from noise.audit.remarks import remarks
+from noise.audit.training import Strength, Training
 from noise.audit_effort import Effort
-from noise.audit_grounds import Array, Subject, side_by_side
+from noise.audit_grounds import CLEAN, Array, Subject, side_by_side
 from noise.audit_stages import Done, Result, Stage
 from noise.bounding import bounds
 from noise.collection import BoundFacts
@@ -36,6 +41,7 @@ class Estimates:
         name, noise = self.subject.name, self.subject.noise
         yield Stage(name, "ite", self.seed, self.ite)
         yield Stage(name, "ksg", self.seed, self.ksg)
+        yield Stage(name, "infonce", self.seed, self.infonce)
         if self.subject.laplace is not None and noise is not None and noise.elements <= MOST_ELEMENTS:
             yield Stage(name, "bounds", self.seed, self.ordered)
         elif noise is not None and self.subject.laplace is None:
@@ -48,8 +54,23 @@ class Estimates:
 
     def ksg(self) -> Result:
         """Kraskov's, of the same pairs."""
-        found = kraskov.information(*self._pairs(), seed=self.seed)
-        return Result(asdict(found) | {"ceiling": kraskov.ceiling_nats(found)})
+        return Result(asdict(kraskov.information(*self._pairs(), seed=self.seed)))
+
+    def infonce(self) -> Result:
+        """Learned, from below; of the clean tensor instead of the input, of which it tells as much."""
+        on = self.subject.grounds
+        near, far = (
+            self.subject.adversary(rows, seed=seed + self.seed) for rows, seed in ((on.known, 5000), (on.pairs, 6000))
+        )
+        found = infonce(
+            near.observe,
+            side_by_side(on.known.tensors),
+            far.observe,
+            side_by_side(on.pairs.tensors),
+            seed=self.seed,
+            strength=self.effort.critic,
+        )
+        return Result(asdict(found))
 
     def _pairs(self) -> tuple[Array, Array]:
         seen = self.subject.adversary(self.subject.grounds.pairs, seed=4000 + self.seed).everything().numpy()
@@ -79,9 +100,8 @@ class Estimates:
     def contrast(self) -> Result:
         """Proven from below, and how often the best adversary is right among as many candidates."""
         noise, random = cast(GaussianMechanism, self.subject.noise), np.random.default_rng(self.seed)
-        rows = bound_rows(self.subject.grounds.every)
-        found = contrast(torch.from_numpy(noise.whitened(rows.tensors)).float(), random)
-        return Result({"nats": found.nats, "interval": list(found.interval_nats)})
+        whitened = noise.whitened(bound_rows(self.subject.grounds.pairs).tensors)
+        return Result(asdict(contrast(torch.from_numpy(whitened).float(), random)))
 
 
 def _nats(bound: BoundFacts) -> dict[str, Any]:
@@ -96,22 +116,24 @@ def _nats(bound: BoundFacts) -> dict[str, Any]:
 
 def information(done: Done, subject: str, seed: int) -> Information:
     """What stages found, as the record has it."""
-    ite, ksg = done.facts(subject, "ite"), done.facts(subject, "ksg")
-    lower = done.facts(subject, "contrast")
-    upper = done.facts(subject, "bounds")
+    ite, ksg, learned, lower, upper = (
+        done.facts(subject, work) for work in ("ite", "ksg", "infonce", "contrast", "bounds")
+    )
     covariance: Mapping[str, Any] = upper.get("covariance", {})
     mixture: Mapping[str, Any] = upper.get("mixture", {})
     return Information(
         ite_nats=ite.get("nats"),
         ksg_nats=ksg.get("nats"),
-        infonce_nats=None,
+        infonce_nats=learned.get("nats"),
+        infonce_cap_nats=learned.get("cap_nats"),
+        infonce_interval_nats=_pair(learned.get("interval_nats")),
         bound_nats=covariance.get("nats"),
         mixture_bound_nats=mixture.get("nats"),
         k=ite.get("k"),
         n=ite.get("samples"),
         dimensions=ite.get("dimensions"),
         contrast_nats=lower.get("nats"),
-        contrast_interval_nats=_pair(lower.get("interval")),
+        contrast_interval_nats=_pair(lower.get("interval_nats")),
         bound_interval_nats=_pair(covariance.get("interval")),
         bound_form=covariance.get("form"),
         mixture_interval_nats=_pair(mixture.get("interval")),
@@ -119,16 +141,36 @@ def information(done: Done, subject: str, seed: int) -> Information:
         mixture_by_queries=dict(mixture.get("by_queries", {})),
         scaling=SCALING,
         seed=seed,
-        remarks=tuple(_remarks(ite, ksg)),
+        remarks=_remarks(done, subject),
     )
 
 
-def _remarks(ite: Mapping[str, Any], ksg: Mapping[str, Any]) -> Iterator[str]:
-    """What an estimate cannot say."""
-    if ite and ite["nats"] > (most := math.log(ite["samples"])):
-        yield f"ITE says {ite['nats']:.1f} nats, more than {ite['samples']} samples can support ({most:.1f})"
-    if ksg and ksg["nats"] > 0.9 * ksg["ceiling"]:
-        yield f"KSG is near the most that it can say of {ksg['samples']} samples ({ksg['ceiling']:.1f} nats)"
+def _remarks(done: Done, subject: str) -> tuple[str, ...]:
+    """What each figure does not show, and where two contradict each other."""
+    ite, ksg, *clean = (
+        None if not (found := done.facts(name, work)) else NeighbourEstimate(**found)
+        for name in (subject, CLEAN)
+        for work in ("ite", "ksg")
+    )
+    learned, lower = done.facts(subject, "infonce"), done.facts(subject, "contrast")
+    upper = done.facts(subject, "bounds")
+    return remarks(
+        ite=ite,
+        ksg=ksg,
+        clean=(None, None) if subject == CLEAN else (clean[0], clean[1]),
+        infonce=InfoNCE(**{**learned, "training": _training(learned["training"])}) if learned else None,
+        contrast=ContrastEstimate(**lower) if lower else None,
+        bound=_bound(upper.get("covariance")),
+        mixture=_bound(upper.get("mixture")),
+    )
+
+
+def _training(found: Mapping[str, Any]) -> Training:
+    return Training(**{**found, "strength": Strength(**found["strength"])})
+
+
+def _bound(found: Mapping[str, Any] | None) -> Bound | None:
+    return None if found is None else Bound(found["nats"], tuple(found["interval"]), found["form"])
 
 
 def _pair(found: Any) -> tuple[float, float] | None:

@@ -57,6 +57,15 @@ def effort_line(audit: Audit) -> str:
     return f"{audit.seeds} seeds (± is half of the 95 % interval over them){tried}{rest}"
 
 
+def remarks_by_subject(audit: Audit) -> dict[str, list[str]]:
+    """Remark → what it is of: the same is said once."""
+    said: dict[str, list[str]] = {}
+    for name, one in columns(audit):
+        for remark in one.information.remarks:
+            said.setdefault(remark, []).append(name)
+    return said
+
+
 class _Rows:
     """Makes rows over the same columns."""
 

@@ -16,7 +16,7 @@ from noise.audit_attacks import Attacks
 from noise.audit_effort import FULL, QUICK, Effort
 from noise.audit_equal_loss import Compared, at_equal_loss
 from noise.audit_floors import floors
-from noise.audit_grounds import Grounds, Subject, grounds, private_input
+from noise.audit_grounds import CLEAN, Grounds, Subject, grounds, private_input
 from noise.audit_information import Estimates
 from noise.audit_stages import Done, Stage
 from noise.checkpoint import Checkpoint
@@ -32,7 +32,6 @@ from profiles.errors import NoiseError
 
 __all__ = ["FULL", "QUICK", "Effort", "audit"]
 
-CLEAN = "clean"
 Private = Mapping[str, tuple[Labels, Labels]]
 Noises = Mapping[str, tuple[Mechanism, NoiseFacts]]
 
