@@ -86,7 +86,8 @@ def _finished(client: "Client", waiting: "list[Future]", address: str) -> "Itera
     seen = time.monotonic()
     while waiting:
         try:
-            done, waiting = map(list, wait(waiting, timeout=ASK_S, return_when="FIRST_COMPLETED"))
+            with client.as_current():
+                done, waiting = map(list, wait(waiting, timeout=ASK_S, return_when="FIRST_COMPLETED"))
         except TimeoutError:
             if client.status == "running" and client.scheduler_info()["workers"]:
                 seen = time.monotonic()
@@ -126,7 +127,7 @@ def _stop(client: "Client", name: str) -> None:
 
     try:
         if client.status == "running":
-            Event(name, client=client).set(timeout=CONNECT_S)
+            Event(name, client=client).set()
     except (OSError, TimeoutError, RuntimeError):
         pass  # without a scheduler there is nobody to tell
     client.close(timeout=CONNECT_S)

@@ -62,7 +62,7 @@ def jobs_for(tasks: int, jobs: int | None = None) -> int:
         return max(1, min(jobs, tasks))
     from joblib import cpu_count
 
-    return max(1, min(tasks, cpu_count()))
+    return max(1, min(tasks, int(cpu_count())))
 
 
 def _here(tasks: Sequence[Task], work: Work[Task, Result], watch: Watch) -> Iterator[tuple[Task, Result]]:

@@ -72,6 +72,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     """A cut without noise of that kind, and why."""
 
     name: str
+    folder: str
     noise: str
     reason: str
 

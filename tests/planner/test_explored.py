@@ -75,7 +75,7 @@ def explored_of(plan: Plan, told: dict[str, tuple[str, float | None, float | Non
         cloud=plan.cloud,
         link=plan.link,
         cuts=cuts,
-        left_out=(LeftOut(name="conv1", noise="laplace", reason="no noise keeps it"),),
+        left_out=(LeftOut(name="conv1", folder="1-conv1", noise="laplace", reason="no noise keeps it"),),
     )
 
 
