@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from noise_networks import pictures
 
-from noise import audit_stages, auditing, collection
+from noise import auditing, collection
 from noise.audit import record
 from noise.audit.training import Strength
-from noise.audit_floors import among_class_percent, entropy_nats
+from noise.auditing import stage
+from noise.auditing.floors import among_class_percent, entropy_nats
 from noise.collection import Accuracy, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
@@ -205,14 +206,14 @@ def test_killed_anywhere_it_ends_with_the_same_figures(
         return told
 
     ran: list[str] = []
-    real = audit_stages.Stage.name.fget  # type: ignore[attr-defined]
+    real = stage.Stage.name.fget  # type: ignore[attr-defined]
     assert real is not None
     for stop in (3, 9):
         with pytest.raises(KeyboardInterrupt):
             auditing.audit(plan, noises, data, effort=effort, keep=keep, progress=killed_after(stop))
-    checkpoint = audit_stages.run
+    checkpoint = stage.run
     monkeypatch.setattr(
-        audit_stages,
+        stage,
         "run",
         lambda stages, kept, progress: (
             ran.extend(one.name for one in stages if kept.get(one.name) is None),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from noise.audit.record import Attempt, Audit, Audited, Interval
-from noise.audit_attacks import DECODER, NAMED, WHITE_BOX
+from noise.auditing.attacks import DECODER, NAMED, WHITE_BOX
 from profiles.terminal import Row
 
 KINDS = ("clean", "laplace", "gaussian", "channel", "floors")

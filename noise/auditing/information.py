@@ -17,9 +17,9 @@ from noise.audit.ordered_laplace_bound import MOST_ELEMENTS, ordered_laplace_bou
 from noise.audit.record import Information
 from noise.audit.remarks import remarks
 from noise.audit.training import Strength, Training
-from noise.audit_effort import Effort
-from noise.audit_grounds import CLEAN, Array, Subject, side_by_side
-from noise.audit_stages import Done, Result, Stage
+from noise.auditing.effort import Effort
+from noise.auditing.grounds import CLEAN, Array, Subject, side_by_side
+from noise.auditing.stage import Done, Result, Stage
 from noise.bounding import bounds
 from noise.collection import BoundFacts
 from noise.gaussian_kinds import bound_rows
