@@ -18,7 +18,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,data,plot,predict,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,data,plot,predict,cluster,dev]'
 	@touch $@
 
 demo: $(READY)

@@ -1,4 +1,4 @@
-"""plan learn; plan data is in data_commands, plan models in model_commands."""
+"""plan learn; plan audit is in audit_commands, plan data is in data_commands, plan models in model_commands."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.audit_commands import audit
 from noise.data_commands import data_app
+from noise.explore_commands import explore
 from noise.model_commands import models_app
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, percent, size
@@ -14,13 +16,16 @@ from profiles.terminal import Row, Terminal, percent, size
 if TYPE_CHECKING:
     from noise.collection import BoundFacts
     from noise.learned import LearnResult
-    from noise.preparing import PreparedCut, Watch
+    from noise.preparing import PreparedCut
+    from noise.work import Watch
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data", rich_help_panel="Data")
     app.add_typer(models_app, name="models", rich_help_panel="Data")
     app.command("learn", rich_help_panel="Protect")(learn)
+    app.command("explore", rich_help_panel="Protect")(explore)
+    app.command("audit", rich_help_panel="Protect")(audit)
 
 
 def learn(
@@ -49,6 +54,12 @@ def learn(
     breakpoints: Annotated[
         bool, typer.Option("--breakpoints", help="For every cut at the plan's breakpoints; --out is a folder.")
     ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes for --breakpoints (default: one a cut, up to the cores).")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="A Dask scheduler that --breakpoints gives its cuts to: tcp://host:8786.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="A CSV of every iteration, to be plotted (Figure 5).")] = None,
     json: Json = False,
 ) -> None:
@@ -70,10 +81,8 @@ def learn(
     import msgspec
 
     from noise import learning
-    from noise.datasets import catalog
-    from noise.datasets.private_labels import private_labels as named_labels
     from noise.learning_log import LearningLog
-    from noise.preparing import Wanted, learn_into, prepare
+    from noise.preparing import Described, learn_into, prepare
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
@@ -86,6 +95,8 @@ def learn(
         raise PlanError("--gamma weighs the hiding of a private label; name it with --private-labels")
     if breakpoints and log is not None:
         raise PlanError("--log is of one cut's learning; leave it out with --breakpoints")
+    if not breakpoints and (jobs is not None or on is not None):
+        raise PlanError("--jobs and --on share out several cuts; give --breakpoints, or leave them out")
     options = learning.options_for(
         noise,
         count=count,
@@ -100,18 +111,11 @@ def learn(
     artifact.require_writable(None if breakpoints else out, log, beside=[plan])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
-    dataset = catalog.load_dataset(data)
-    wanted = Wanted(
-        dataset,
-        kind=noise,
-        budget_points=budget,
-        confident=confident,
-        seed=seed,
-        private=None if private_labels is None else named_labels(dataset, private_labels)[0],
-        options=options,
-    )
+    described = Described(data, noise, budget, confident, seed, private_labels, options)
+    wanted = described.wanted()  # what is wrong with the data is said at once, whoever learns
     if breakpoints:
-        found = [_told(terminal, one) for one in prepare(planned, wanted, out, watch=_watch(terminal))]
+        cuts = prepare(planned, described, out, watch=_watch(terminal), on=on, jobs=jobs)
+        found = [_told(terminal, one) for one in cuts]
         terminal.say(f"prepared: {out}; plan run {plan} --adapt {out}")
         terminal.document(msgspec.json.encode(found))
         return

@@ -96,7 +96,10 @@ class LaplaceNoise:
 
     def draw(self, rows: int, random: Randomness) -> list[NDArray[np.float32]]:
         """Fresh noise for `rows` inferences: for each crossing tensor [rows, n]."""
-        which = random.integers(self.distributions, rows)
+        return self.draw_from(random.integers(self.distributions, rows), random)
+
+    def draw_from(self, which: NDArray[np.int64], random: Randomness) -> list[NDArray[np.float32]]:
+        """As `draw`, inference i from distribution which[i]."""
         return [one.draw(which, random) for one in self.tensors.values()]
 
     def scaled(self, gain: float) -> "LaplaceNoise":

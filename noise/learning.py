@@ -1,6 +1,5 @@
 """Learns noise of a kind for a plan's cut: the user gives a budget, the kind's learner finds the rest."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task
 from noise.threads import threads_for
+from noise.work_key import digest, work_key
 from planner.noise_cost import NoiseKind, noise_share, require_kind
 from planner.plan import Plan
 from profiles.errors import InfeasibleError, NoiseError, PlanError
@@ -46,8 +46,6 @@ MAPS = ("auto", "bottleneck", "linear")
 TEST_ELEMENTS = 800_000_000
 #: From here on it counts how memory is given back.
 LARGE_ELEMENTS = 10_000
-#: Of the inputs these rows tell one data set from another.
-_ENDS = (slice(100), slice(-100, None))
 
 
 @dataclass(frozen=True)
@@ -236,14 +234,7 @@ def _begin(
     keep: Path | None, plan: Plan, data: Dataset, asked: tuple[object, ...], seed: int | None
 ) -> tuple[Checkpoint, int]:
     """What was reached of this very work, and its seed. Other work is begun anew."""
-    facts = (plan.model.architecture, plan.model.weights, plan.cut.edge_nodes, plan.settings, data.name, asked, seed)
-    state = hashlib.sha256(repr(facts).encode())
-    for split in (data.train, data.test):
-        inputs = split.by_input
-        state.update(repr([(name, one.shape, one.dtype) for name, one in inputs.items()]).encode())
-        for part in (*(one[rows] for one in inputs.values() for rows in _ENDS), split.labels):
-            state.update(np.ascontiguousarray(part).tobytes())
-    checkpoint = Checkpoint(keep, key=state.hexdigest())
+    checkpoint = Checkpoint(keep, key=work_key(plan, data, (asked, seed)))
     begun = checkpoint.get("begun")
     if begun is None:
         chosen = int(np.random.default_rng().integers(2**31)) if seed is None else seed
@@ -253,7 +244,7 @@ def _begin(
 
 
 def _digest(labels: Labels | None) -> str | None:
-    return None if labels is None else hashlib.sha256(np.ascontiguousarray(labels).tobytes()).hexdigest()
+    return None if labels is None else digest(labels)
 
 
 def _judged(task: Task, noise: Mechanism, data: Dataset) -> tuple[Accuracy, float]:

@@ -1,13 +1,15 @@
 """Learning noise into a file, and for all cuts at a plan's breakpoints into a folder (`prepared`)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import msgspec
 
-from noise import collection, learning, prepared
+from noise import collection, learning, prepared, work
+from noise.datasets import catalog
+from noise.datasets.private_labels import private_labels
 from noise.datasets.records import Dataset, Labels
 from noise.learned import LearnResult
 from noise.learning import Options
@@ -18,9 +20,6 @@ from planner.alternatives import at_cut, breakpoint_cuts
 from planner.plan import Plan
 from profiles import artifact
 from profiles.errors import ArtifactError, InfeasibleError, PlanError
-
-#: Cut → what is told how far its learning is.
-Watch = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,34 @@ class Wanted:
     seed: int | None = None
     private: Labels | None = None
     options: Options | None = None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What to learn, by names: small enough to be sent to another process or machine, which loads the data itself.
+
+    private: name of the private labels. Fields else as `Wanted`.
+    """
+
+    data: str
+    kind: str
+    budget_points: float
+    confident: bool = False
+    seed: int | None = None
+    private: str | None = None
+    options: Options | None = None
+
+    def wanted(self) -> Wanted:
+        """Raises DataError where the data, or such labels, are not there."""
+        data = loaded(self.data)
+        private = None if self.private is None else private_labels(data, self.private)[0]
+        return Wanted(data, self.kind, self.budget_points, self.confident, self.seed, private, self.options)
+
+
+@lru_cache(maxsize=1)
+def loaded(data: str) -> Dataset:
+    """The data set, loaded once in a process that learns at several cuts."""
+    return catalog.load_dataset(data)
 
 
 class PreparedCut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -77,32 +104,58 @@ def learn_into(
     return learned.result()
 
 
-def prepare(plan: Plan, wanted: Wanted, folder: Path, *, watch: Watch) -> Iterator[PreparedCut]:
+@dataclass(frozen=True)
+class _Cut:
+    """One cut of a folder. own: whether it is the plan's own, without which the folder is of no use."""
+
+    plan: Plan
+    place: Path
+    own: bool
+
+
+def prepare(
+    plan: Plan,
+    wanted: Wanted | Described,
+    folder: Path,
+    *,
+    watch: work.Watch = work.unwatched,
+    on: str | None = None,
+    jobs: int | None = 1,
+) -> Iterator[PreparedCut]:
     """The folder, cut by cut. What was learned before, for the same data, kind and budget, stays.
 
+    on, jobs, watch: as `work.each` has them; watch is told the cut's name. Other processes take a `Described`.
     A cut for which no noise keeps the budget is left out; where it is the plan's own, InfeasibleError is raised.
     Raises CutError where the plan does not hold one of the cuts; ArtifactError where something else is in the folder.
     """
     _require_place(folder, plan)
     cuts = [at_cut(plan, name) for name in breakpoint_cuts(plan)]
     artifact.write(folder / prepared.PLAN, plan)
-    for number, one in enumerate(cuts, start=1):
-        name, place = one.cut.name, prepared.place(folder, number, one.cut.name)
-        out = place / prepared.NOISE
-        if _stands(out, one, wanted):
-            artifact.write(place / prepared.PLAN, one)
-            yield PreparedCut(cut=name, folder=str(place))
-            continue
+    tasks = [
+        _Cut(one, prepared.place(folder.resolve(), number, one.cut.name), one.cut.name == plan.cut.name)
+        for number, one in enumerate(cuts, start=1)
+    ]
+    results = work.each(
+        tasks, partial(_prepare_cut, wanted), on=on, jobs=jobs, watch=lambda task: watch(task.plan.cut.name)
+    )
+    for task, made in results:
+        yield msgspec.structs.replace(made, folder=str(folder / task.place.name))
+
+
+def _prepare_cut(wanted: Wanted | Described, task: _Cut, progress: Progress) -> PreparedCut:
+    """What the process or worker does that a cut is given to."""
+    wanted = wanted.wanted() if isinstance(wanted, Described) else wanted
+    out, name = task.place / prepared.NOISE, task.plan.cut.name
+    learned = None
+    if not stands(out, task.plan, wanted):
         try:
-            with watch(name) as progress:
-                learned = learn_into(out, one, wanted, progress=progress)
+            learned = learn_into(out, task.plan, wanted, progress=progress)
         except InfeasibleError as error:
-            if name == plan.cut.name:
+            if task.own:
                 raise
-            yield PreparedCut(cut=name, folder=str(place), left_out=str(error))
-            continue
-        artifact.write(place / prepared.PLAN, one)  # last: with it the cut is one of the folder's
-        yield PreparedCut(cut=name, folder=str(place), learned=learned)
+            return PreparedCut(cut=name, folder=str(task.place), left_out=str(error))
+    artifact.write(task.place / prepared.PLAN, task.plan)  # last: with it the cut is one of the folder's
+    return PreparedCut(cut=name, folder=str(task.place), learned=learned)
 
 
 def _require_place(folder: Path, plan: Plan) -> None:
@@ -115,7 +168,7 @@ def _require_place(folder: Path, plan: Plan) -> None:
         raise ArtifactError(f"{folder}: prepared for another plan; choose a new folder")
 
 
-def _stands(out: Path, plan: Plan, wanted: Wanted) -> bool:
+def stands(out: Path, plan: Plan, wanted: Wanted) -> bool:
     """Whether this very noise is there."""
     if not out.is_file():
         return False

@@ -23,6 +23,10 @@ def _limit(text: str) -> Any:
     return typer.Option(help=text, rich_help_panel="Constraints")
 
 
+def _promise(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel="Promises")
+
+
 def cut(
     edge: Annotated[Path, typer.Argument(help="Profile of the edge device.")],
     cloud: Annotated[Path, typer.Argument(help="Profile of the cloud.")],
@@ -49,6 +53,15 @@ def cut(
     pin_cloud: Annotated[list[str] | None, _limit("A node that goes to the cloud.")] = None,
     forbid: Annotated[list[str] | None, _limit("A node whose tensor never crosses.")] = None,
     public_input: Annotated[list[str] | None, _limit("An input that may cross as it is.")] = None,
+    explored: Annotated[
+        Path | None, _promise("Choose among the cuts that `plan explore` left in this folder.")
+    ] = None,
+    max_bound_bits: Annotated[
+        float | None, _promise("Of the proven bound on what an average input tells, bits.")
+    ] = None,
+    max_reconstruction_db: Annotated[
+        float | None, _promise("Of what the explored attacks reconstructed, PSNR in dB.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture of the candidates: .svg, .png or .pdf.")] = None,
     json: Json = False,
 ) -> None:
@@ -59,10 +72,14 @@ def cut(
     Example: plan cut edge.json cloud.json --link wifi --out plan.json
 
     Example: plan cut edge.json cloud.json --link lte --max-upload 20kB --min-depth 3 --top 5
+
+    Example: plan cut edge.json cloud.json --link wifi --explored explored --max-bound-bits 6
     """
-    from planner import noise_cost, picture, planning
+    from planner import explored as explorations
+    from planner import explored_report, noise_cost, picture, planning, promised
     from planner.constraints import Constraints
     from planner.plan import Objective
+    from planner.promises import Promise
     from profiles import artifact, device
     from profiles import link as links
     from profiles.errors import PlanError
@@ -75,34 +92,40 @@ def cut(
     if plot is not None:
         picture.require(plot)
     artifact.require_writable(out, plot, beside=[edge, cloud, Path(link)])
+    promise = Promise(max_bound_bits, max_reconstruction_db)
     terminal = Terminal(json=json)
     profiles = device.read(edge), device.read(cloud)
-    made = planning.cut(
-        *profiles,
-        links.load(link),
-        objective=chosen,
-        at=at,
-        constraints=Constraints(
-            max_edge_memory=size_bytes("--max-edge-memory", max_edge_memory),
-            max_upload=size_bytes("--max-upload", max_upload),
-            deadline=deadline,
-            max_crossing=max_crossing,
-            min_depth=min_depth,
-            pin_edge=frozenset(pin_edge or ()),
-            pin_cloud=frozenset(pin_cloud or ()),
-            forbid=frozenset(forbid or ()),
-            public_inputs=frozenset(public_input or ()),
-        ),
-        wire=wire,
-        noise=noise,
-        top=top,
-        pareto=pareto,
+    constraints = Constraints(
+        max_edge_memory=size_bytes("--max-edge-memory", max_edge_memory),
+        max_upload=size_bytes("--max-upload", max_upload),
+        deadline=deadline,
+        max_crossing=max_crossing,
+        min_depth=min_depth,
+        pin_edge=frozenset(pin_edge or ()),
+        pin_cloud=frozenset(pin_cloud or ()),
+        forbid=frozenset(forbid or ()),
+        public_inputs=frozenset(public_input or ()),
     )
+    asked: dict[str, Any] = {"objective": chosen, "at": at, "constraints": constraints, "top": top}
+    asked |= {"wire": wire, "noise": noise}
+    kept = None
+    if explored is None:
+        if promise != Promise():
+            raise PlanError(f"{promise.options}: of which cuts? give --explored DIR, a folder of `plan explore`")
+        made = planning.cut(*profiles, links.load(link), pareto=pareto, **asked)
+    else:
+        if pareto:
+            raise PlanError("--pareto is of all cuts, --explored marks the front of its own; leave one out")
+        found = explorations.read(explored)
+        kept = promised.cut(*profiles, links.load(link), explored=found, promise=promise, **asked)
+        made = kept.plan
     if out is not None:
         artifact.write(out, made)
     if plot is not None:
         picture.write(plot, made)
     report(terminal, made, out=out)
+    if kept is not None and explored is not None:
+        explored_report.show_promised(terminal, kept, promise, explored)
     for doubt in filter(None, (one.doubt for one in profiles)):
         terminal.say(f"doubtful: {doubt}")
     for written in filter(None, (out, plot)):
@@ -193,7 +216,8 @@ def verdict(plan: "Plan") -> list[str]:
     edge_only = plan.references.edge_only.total_ms
     chosen = f"the best of all legal cuts by {plan.objective}" if plan.settings.at is None else "your own"
     if plan.settings.constraints and plan.settings.at is None:
-        chosen = f"the best by {plan.objective} within the constraints"
+        those = " of the explored cuts" if "explored" in plan.settings.constraints else ""
+        chosen = f"the best by {plan.objective}{those} within the constraints"
     if plan.settings.at not in (None, plan.cut.name):
         chosen = f"your own: the smallest legal cut that has {plan.settings.at} on the edge"
     speed = f", {cloud_only / total:.2f}× the speed of cloud-only" if total else ""

@@ -7,7 +7,18 @@ import msgspec
 from planner.breakpoints import breakpoints
 from planner.constraints import Constraints, explain
 from planner.cost import CostModel
-from planner.plan import Cut, Objective, ParetoFront, Plan, PlannedDevice, References, Settings, Wire
+from planner.plan import (
+    Breakpoint,
+    Candidate,
+    Cut,
+    Objective,
+    ParetoFront,
+    Plan,
+    PlannedDevice,
+    References,
+    Settings,
+    Wire,
+)
 from planner.search import Search
 from profiles.artifact import digest, encode
 from profiles.codec import WIRE_ITEMSIZE
@@ -37,13 +48,7 @@ def cut(
     Raises ProfileError (two networks), CutError (a name or limit that cannot be), InfeasibleError (nothing legal
     meets the constraints; it says which single one is in the way).
     """
-    require_same_network(edge, cloud)
-    if wire not in WIRE_ITEMSIZE:
-        raise CutError(f"--wire {wire}: expected one of {', '.join(WIRE_ITEMSIZE)}")
-    cost = CostModel(edge, cloud, link, wire=wire, noise=noise)
-    cost.require_comparable()
-    if objective == "energy":
-        cost.powers()
+    cost = cost_model(edge, cloud, link, objective=objective, wire=wire, noise=noise)
     search = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))
     own = None if at is None else search.at(at)
     try:
@@ -53,35 +58,86 @@ def cut(
         raise explain(constraints, cost) from None
     others = search.top(top) if top > 1 else ()
     front, whole = search.pareto() if pareto else ((), True)
+    return assembled(
+        search,
+        chosen,
+        segments,
+        constraints=settings_of(constraints),
+        at=at,
+        others=others,
+        front=ParetoFront(tuple(one.name for one in front), whole) if pareto else None,
+        shown=(*others, *front),
+    )
+
+
+def cost_model(
+    edge: DeviceProfile,
+    cloud: DeviceProfile,
+    link: LinkProfile,
+    *,
+    objective: Objective = "latency",
+    wire: str = "float32",
+    noise: str | None = None,
+) -> CostModel:
+    """Prices for an objective. Raises ProfileError (two networks), CutError (what cannot be priced)."""
+    require_same_network(edge, cloud)
+    if wire not in WIRE_ITEMSIZE:
+        raise CutError(f"--wire {wire}: expected one of {', '.join(WIRE_ITEMSIZE)}")
+    cost = CostModel(edge, cloud, link, wire=wire, noise=noise)
+    cost.require_comparable()
+    if objective == "energy":
+        cost.powers()
+    return cost
+
+
+def assembled(
+    search: Search,
+    chosen: Candidate,
+    segments: tuple[Breakpoint, ...],
+    *,
+    constraints: dict[str, object],
+    at: str | None,
+    others: tuple[Candidate, ...] = (),
+    front: ParetoFront | None = None,
+    shown: tuple[Candidate, ...] = (),
+) -> Plan:
+    """The plan of a chosen cut. others: the best, as asked for. shown: candidates beside the linear cuts."""
+    cost = search.cost
     return Plan(
-        model=edge.model,
-        objective=objective,
-        edge=_planned(edge),
-        cloud=_planned(cloud),
-        link=link,
+        model=cost.edge.model,
+        objective=search.objective,
+        edge=planned(cost.edge),
+        cloud=planned(cost.cloud),
+        link=cost.link,
         cut=Cut(chosen.name, chosen.edge_nodes, chosen.crossing),
         predicted=chosen.predicted,
         references=References(cost.cloud_only(), cost.edge_only()),
-        candidates=search.shown(chosen, (*others, *front)),
+        candidates=search.shown(chosen, shown),
         breakpoints=segments,
         settings=Settings(
-            wire=cast(Wire, wire),
-            noise=noise,
+            wire=cast(Wire, cost.wire),
+            noise=cost.noise,
             noise_share=cost.noise_share(chosen),
-            batch=edge.batch,
+            batch=cost.edge.batch,
             at=at,
-            public_inputs=tuple(sorted(constraints.public_inputs)),
-            constraints={name: _plain(wish) for name, wish in vars(constraints).items() if wish},
+            public_inputs=tuple(sorted(search.rules.public_inputs)),
+            constraints=constraints,
             top=tuple(one.name for one in others),
-            pareto=ParetoFront(tuple(one.name for one in front), whole) if pareto else None,
+            pareto=front,
             gap=search.gap if at is None else None,
         ),
     )
+
+
+def settings_of(constraints: Constraints) -> dict[str, object]:
+    """What was constrained, as the plan notes it."""
+    return {name: _plain(wish) for name, wish in vars(constraints).items() if wish}
 
 
 def _plain(wish: object) -> object:
     return sorted(wish) if isinstance(wish, frozenset) else wish
 
 
-def _planned(profile: DeviceProfile) -> PlannedDevice:
+def planned(profile: DeviceProfile) -> PlannedDevice:
+    """A device of the plan."""
     return PlannedDevice(**msgspec.structs.asdict(profile.device), profile=digest(encode(profile)))

@@ -106,10 +106,13 @@ class Search:
             edge = here.least(terms)
         if edge is None:
             raise InfeasibleError("no legal cut at this bandwidth")
-        found = here.candidate(edge)
-        headers = self.cost.message.up_bytes(len(found.crossing))
-        slope = 8 * (found.predicted.upload_bytes + headers) / 1000
-        return Line(found.name, found.predicted.total_ms - slope / mbps, slope)
+        return self.line(here.candidate(edge), mbps)
+
+    def line(self, one: Candidate, mbps: float) -> Line:
+        """A cut's latency over 1 / bandwidth, from its price at an uplink bandwidth."""
+        headers = self.cost.message.up_bytes(len(one.crossing))
+        slope = 8 * (one.predicted.upload_bytes + headers) / 1000
+        return Line(one.name, one.predicted.total_ms - slope / mbps, slope)
 
     def at_bandwidth(self, mbps: float) -> "Search":
         """The same search with another uplink."""
@@ -204,13 +207,16 @@ class Search:
         edge = self._sending(nodes) or frozenset().union(*(self.rules.closure(node) for node in nodes))
         if (objection := self.rules.objection(edge)) is not None:
             raise CutError(f"--at {name}: not a legal cut, {objection}; legal: {self._some_names()}")
+        if (broken := self.broken(edge)) is not None:
+            raise InfeasibleError(f"--at {name} {broken}; relax one or leave out --at")
+        return self.candidate(edge)
+
+    def broken(self, edge: frozenset[str]) -> str | None:
+        """The first limit that a cut does not keep, and what it comes to; None where it keeps all."""
         for limit in self.limits:
             if not limit.admits(found := self._program.value(limit.quantity, edge)):
-                raise InfeasibleError(
-                    f"--at {name} comes to {found:.6g} where {limit.option} is {limit.value:.6g}; relax one or leave "
-                    "out --at"
-                )
-        return self.candidate(edge)
+                return f"comes to {found:.6g} where {limit.option} is {limit.value:.6g}"
+        return None
 
     def _sending(self, names: Sequence[str]) -> frozenset[str] | None:
         """The smallest cut that sends these tensors and no other; None where they name no cut.

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TextIO
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,9 +78,17 @@ class Terminal:
             stream.flush()
 
     def table(
-        self, columns: Sequence[str], rows: Sequence[Row], *, title: str = "", left: int = 1, tight: bool = False
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Row],
+        *,
+        title: str = "",
+        left: int = 1,
+        tight: bool = False,
+        prose: bool = False,
     ) -> None:
-        """A table; the first `left` columns are text, the rest figures. tight: one space between columns."""
+        """A table; the first `left` columns are text, the rest figures. tight: one space between columns. prose: the
+        last column is sentences, which take the lines they need in the width that is left."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -94,7 +102,9 @@ class Terminal:
             title_style="",
         )
         for index, name in enumerate(columns):
-            table.add_column(name, justify="left" if index < left else "right", overflow="fold")
+            last = prose and index == len(columns) - 1
+            justify: Literal["left", "right"] = "left" if index < left or last else "right"
+            table.add_column(name, justify=justify, overflow="fold", no_wrap=prose and not last)
         for row in rows:
             table.add_row(*row.cells, style="bold" if row.mark else None)
         self._console(stderr=self.json).print(table)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+from noise.audit.record import Audit
 from noise.collection import NoiseFacts
+from planner.explored import Explored
 from planner.plan import Plan
 from profiles import artifact
 from profiles.device import DeviceProfile
@@ -19,7 +21,9 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     LinkProfile,
     Predictor,
     Plan,
+    Explored,
     NoiseFacts,
+    Audit,
     HalfFacts,
     RunRecord,
 )

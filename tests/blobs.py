@@ -1,12 +1,14 @@
 """Small images whose every attack has a known ceiling and floor."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noise.activations import Activations
 from noise.audit.training import Observe, Strength
 
 #: Enough for these images, in a second.
@@ -37,3 +39,29 @@ def blobs(rows: int, *, seed: int) -> Blobs:
 def under_noise(tensors: Tensor, scale: float) -> Observe:
     """Rows of the tensors under fresh Gaussian noise of that scale."""
     return lambda rows: tensors[rows] + scale * torch.randn(len(rows), tensors.shape[1])
+
+
+def crossing(*tensors: Tensor) -> Activations:
+    """As if a cut let these tensors [rows, n] through."""
+    rows = len(tensors[0])
+    return Activations(tuple(one.numpy() for one in tensors), (), np.zeros(rows, np.int64), np.zeros((rows, 2)))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The same noise [n] for every input: no secret at all."""
+
+    noise: NDArray[np.float32]
+    kind: str = "fixed"
+    nodes: tuple[str, ...] = ("t",)
+    distributions: int = 1
+
+    @property
+    def elements(self) -> int:
+        return len(self.noise)
+
+    def draw(self, rows: int, random: Any) -> list[NDArray[np.float32]]:
+        return [np.tile(self.noise, (rows, 1))]
+
+    def carried(self, tensors: Any) -> list[NDArray[Any]]:
+        return list(tensors)

@@ -88,6 +88,10 @@ def test_only_some_files_print() -> None:
                 "noise_cost",
                 "legality",
                 "breakpoints",
+                "dominance",
+                "explored",
+                "promised",
+                "promises",
                 "commands",
                 "picture",
             )

@@ -6,20 +6,103 @@ number of candidates. No density is estimated and no network trained; the attack
 half alone.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from noise.laplace import LaplaceNoise
+from profiles.codec import Quantisation
 from profiles.errors import DataError
 
 Array = NDArray[Any]
 
 #: Relative error of a sum that was rounded to float32; float16: 2^-11.
 FLOAT32_ROUNDING = 2.0**-24
+#: By what floats cross as, the relative rounding of what is sent.
+ROUNDING = {"float32": FLOAT32_ROUNDING, "float16": 2.0**-11 + FLOAT32_ROUNDING, "int8": FLOAT32_ROUNDING}
 
 #: Neighbours in the order that are looked at first: a wrong candidate seldom outlives them.
 FIRST_PAIRS = 8
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """What is left of the candidates, over several tensors that crossed.
+
+    remaining: mean number that is possible. true_percent: how often the true one is. identified_percent: how often
+    the adversary names it who draws one of those that are left.
+    """
+
+    remaining: float
+    candidates: int
+    true_percent: float
+    identified_percent: float
+    rows: int
+    queries: int = 1
+
+
+def eliminate(
+    noise: LaplaceNoise,
+    observed: Sequence[Array],
+    candidates: Array,
+    true: NDArray[np.int64],
+    *,
+    wire: str = "float32",
+    levels: Mapping[str, Quantisation] | None = None,
+) -> Eliminated:
+    """Which candidates remain possible of several tensors.
+
+    observed: for each query of the same inputs what crossed [m, elements], all crossing tensors side by side; a
+    candidate must be possible by every query. candidates: clean tensors [N, elements]. true: which candidate each
+    row is [m]. wire, levels: how floats crossed.
+    """
+    counts, kept = np.empty(len(true)), np.empty(len(true), dtype=np.bool_)
+    for row, own in enumerate(true):
+        left = np.arange(len(candidates))
+        for one in observed:
+            left = left[_possible_inputs(noise, one[row], candidates[left], wire, levels or {})]
+            if len(left) <= 1:
+                break
+        counts[row], kept[row] = len(left), own in left
+    return Eliminated(
+        remaining=float(counts.mean()),
+        candidates=len(candidates),
+        true_percent=100 * float(kept.mean()),
+        identified_percent=100 * float((kept / counts.clip(min=1)).mean()),
+        rows=len(true),
+        queries=len(observed),
+    )
+
+
+def _possible_inputs(
+    noise: LaplaceNoise, observed: Array, candidates: Array, wire: str, levels: Mapping[str, Quantisation]
+) -> NDArray[np.bool_]:
+    """Whether each candidate is possible [N], under one distribution for all crossing tensors."""
+    joint = np.ones((noise.distributions, len(candidates)), dtype=np.bool_)
+    start = 0
+    for name, one in noise.tensors.items():
+        part = slice(start, start + one.elements)
+        start += one.elements
+        joint &= possible(
+            observed[part],
+            candidates[:, part],
+            one.order,
+            rounding=ROUNDING[wire],
+            uncertainty=_of_levels(observed[part], levels.get(name)),
+        )
+    return np.asarray(joint.any(axis=0))
+
+
+def _of_levels(observed: Array, levels: Quantisation | None) -> Array:
+    """How far from what was sent each element may lie [n]: half a level, and any way beyond the outermost two."""
+    if levels is None:
+        return np.zeros(len(observed))
+    steps = np.rint(observed / levels.scale) + levels.zero_point
+    off: Array = np.where((steps <= -128) | (steps >= 127), np.inf, (0.5 + 1e-3) * levels.scale)
+    return off
 
 
 def possible(
@@ -28,7 +111,7 @@ def possible(
     orders: NDArray[np.int64],
     *,
     rounding: float = FLOAT32_ROUNDING,
-    uncertainty: float = 0.0,
+    uncertainty: float | Array = 0.0,
 ) -> NDArray[np.bool_]:
     """Whether candidate j could have crossed as `observed` under distribution k [d, N].
 
@@ -38,8 +121,9 @@ def possible(
 
     The remainder is taken in float64 and may fail to fall by what rounding explains: each element of the sum that
     crossed is off by at most `rounding` times its size. uncertainty: how far off a candidate's own elements may be,
-    in its units; 0 where the adversary computes them as the edge does, about 1e-6 of the largest where on another
-    processor. int8 on the wire: half a quantisation step. Raises DataError where shapes do not fit.
+    in its units, or for each element [n]; 0 where the adversary computes them as the edge does, about 1e-6 of the
+    largest where on another processor. int8 on the wire: half a quantisation step. Raises DataError where shapes do
+    not fit.
     """
     if candidates.ndim != 2 or orders.ndim != 2 or not observed.shape == candidates.shape[1:] == orders.shape[1:]:
         raise DataError(

@@ -12,8 +12,9 @@ Interval = tuple[float, float]
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the
-    same input that the adversary saw. Intervals: 95 %, over `seeds` attacks.
-    strength: how hard it tried, in words."""
+    same input that the adversary saw. Intervals: 95 %, over `seeds` attacks. images: that it was judged on; of the
+    white box few, and its figures are the decoder's on all and the gain on these. strength: how hard it tried, in
+    words."""
 
     attack: str
     psnr_db: float

@@ -33,7 +33,7 @@ from profiles import artifact
 from profiles.errors import InfeasibleError, NoiseError
 
 BRIEF = GaussianSchedule(steps=120, batch=128)
-OPTIONS = Options(gaussian=BRIEF)
+OPTIONS = Options(gaussian=BRIEF, map="linear")
 KINDS = {"gaussian": learn_gaussian, "channel": learn_channel}
 
 
@@ -113,7 +113,7 @@ def test_every_crossing_tensor_gets_noise(kind: str) -> None:
 def test_large_tensors_get_low_rank_noise_and_a_pointwise_map(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("noise.task.JUDGED_ROWS", 500)
     seen = noise_networks.pictures()
-    options = Options(gaussian=GaussianSchedule(steps=30, batch=64))
+    options = Options(gaussian=GaussianSchedule(steps=30, batch=64), map="linear")
     found = learned(kind, points=5, plan=seen.plan, data=seen.data, options=options)
     assert isinstance(found.noise, GaussianNoise | ChannelNoise)
     assert isinstance(found.noise.normals["relu"], LowRankNormal)

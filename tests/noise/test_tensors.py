@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from noise import collection, laplace
+from noise.bottleneck import BottleneckMap, CodeNormal
 from noise.channel import ChannelNoise, DenseMap, Map, PointwiseMap
 from noise.collection import Accuracy, BoundFacts, Crossing, NoiseFacts
 from noise.gaussian import DenseNormal, GaussianNoise, LowRankNormal, Normal
@@ -43,16 +44,25 @@ def channel(*, last: bool = False) -> ChannelNoise:
     return ChannelNoise(maps, offsets, normals())
 
 
+def bottleneck() -> ChannelNoise:
+    """A perceptron for one tensor, a linear map for the other."""
+    random = np.random.default_rng(4)
+    parts = [random.normal(size=shape).astype(np.float32) for shape in ((5, 12), (5,), (3, 5), (12, 3))]
+    one, both = BottleneckMap(*parts), channel()
+    maps = {"flatten": one, "skip": both.maps["skip"]}
+    return ChannelNoise(maps, both.offsets, {"flatten": CodeNormal(one.decoder, 0.75), "skip": normals()["skip"]})
+
+
 def ordered() -> LaplaceNoise:
     random = np.random.default_rng(2)
     return LaplaceNoise({node: laplace.ordered(random.laplace(size=(5, n))) for node, n in ELEMENTS.items()})
 
 
-ALL: list[Mechanism] = [ordered(), GaussianNoise(normals()), channel(), channel(last=True)]
+ALL: list[Mechanism] = [ordered(), GaussianNoise(normals()), channel(), channel(last=True), bottleneck()]
 
 
 def of(kind: str) -> Mechanism:
-    return next(one for one in ALL if one.kind == kind)
+    return bottleneck() if kind == "bottleneck" else next(one for one in ALL if one.kind == kind)
 
 
 def described(noise: Mechanism) -> NoiseFacts:
@@ -140,7 +150,7 @@ NUMBERS = {"NaN": _with(0, np.nan), "infinite": _with(0, np.inf)}
 
 def _every() -> list[Any]:
     cases = []
-    for kind in ("laplace", "gaussian", "channel"):
+    for kind in ("laplace", "gaussian", "channel", "bottleneck"):
         noise = of(kind)
         for name, one in to_arrays(noise).items():
             ways = ANY | (NUMBERS if one.dtype.kind == "f" else {})
@@ -163,6 +173,10 @@ def test_a_damaged_tensor_is_named(tmp_path: Path, kind: str, name: str, way: An
     allowed = {name, *([other[name]] if way is None and name in other else [])}
     if name.endswith(".loc"):
         allowed |= {name.replace(".loc", ".scale"), "loc"}  # what must be as many
+    if kind == "bottleneck" and name.startswith("flatten."):
+        allowed |= {
+            f"flatten.{part}" for part in ("scale", "encoder", "bias", "code", "decoder")
+        }  # must fit each other
     assert any(f"tensor '{one}'" in message or f"tensor {one} " in message for one in allowed), message
 
 
@@ -183,6 +197,10 @@ def test_a_damaged_tensor_is_named(tmp_path: Path, kind: str, name: str, way: An
         ("laplace", "flatten.scale", _with(0, 0.0)),
         ("laplace", "flatten.scale", _with(0, -1.0)),
         ("channel", "skip.map_axis", _with(0, 2)),
+        ("bottleneck", "flatten.gain", _with(0, 0.0)),
+        ("bottleneck", "flatten.gain", _with(0, -1.0)),
+        ("bottleneck", "flatten.decoder", lambda one: one[:, [0, 1, 1]]),
+        ("bottleneck", "flatten.decoder", lambda one: 0 * one),
         ("channel", "skip.map_axis", lambda one: np.array([np.nan])),
     ],
 )

@@ -19,26 +19,35 @@ def test_a_dense_channel_by_hand() -> None:
     n = 120
     mapping, drawing = 2 * n * n, 2 * n * n  # W a and L z, a multiply and an add for each entry
     offset, adding = n, n
-    assert noise_flops("channel", (n,)) == mapping + offset + drawing + adding == 57_840
+    assert noise_flops("channel", (n,), linear=True) == mapping + offset + drawing + adding == 57_840
     assert noise_flops("gaussian", (n,)) == drawing + adding
     assert noise_flops("laplace", (n,)) == adding
 
 
-def test_of_lenets_edge_half_it_is_seven_percent(lenet_profile: DeviceProfile) -> None:
+def test_a_bottleneck_by_hand() -> None:
+    n, hidden, code = 400, 32, 16
+    mapping = (2 * n * hidden + hidden) + 2 * hidden * code + (2 * code * n + n)
+    drawing, adding = 2 * code * n, n
+    assert noise_flops("channel", (n,), hidden=hidden) == mapping + drawing + adding
+    assert noise_flops("channel", (10,), hidden=4) == (80 + 4) + 32 + (80 + 10) + 80 + 10  # 4 numbers, no more
+
+
+def test_of_lenets_edge_half_it_is_one_and_a_half_percent(lenet_profile: DeviceProfile) -> None:
     convolutions = 2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 150 + 120 * 400)
     assert convolutions == 811_200
     edge = {"conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "flatten"}
     counted = sum(node.flops or 0 for node in lenet_profile.graph.nodes if node.id in edge)
     assert counted == pytest.approx(convolutions, rel=0.02)
-    assert noise_flops("channel", (120,)) / counted == pytest.approx(0.071, abs=0.002)
+    assert noise_flops("channel", (120,)) / counted == pytest.approx(0.015, abs=0.001)
+    assert noise_flops("channel", (120,), linear=True) / counted == pytest.approx(0.071, abs=0.002)
 
 
 def test_beyond_a_thousand_elements_it_is_pointwise_and_of_low_rank() -> None:
     n = 16 * 10 * 10
     drawing = 2 * (2 * n * 32) + 2 * n  # Uᵀ z and U (…), then D and the difference
     assert noise_flops("gaussian", (16, 10, 10)) == drawing + n
-    assert noise_flops("channel", (16, 10, 10)) == 2 * n * 16 + n + drawing + n
-    assert noise_flops("channel", (16, 10, 10), tokens=True) == 2 * n * 10 + n + drawing + n
+    assert noise_flops("channel", (16, 10, 10), linear=True) == 2 * n * 16 + n + drawing + n
+    assert noise_flops("channel", (16, 10, 10), tokens=True, linear=True) == 2 * n * 10 + n + drawing + n
     assert map_form((10, 10, 10)) == "dense"
     assert map_form((7, 11, 13)) == "first"
     assert map_form((50, 64), tokens=True) == "last"
@@ -48,7 +57,7 @@ def test_beyond_a_thousand_elements_it_is_pointwise_and_of_low_rank() -> None:
 def test_a_long_vector_has_no_matrix_of_its_squared_length(tokens: bool) -> None:
     n = 9216  # AlexNet's last convolution, flattened
     assert map_channels(map_form((n,), tokens=tokens), (n,)) == 1
-    assert noise_flops("channel", (n,), tokens=tokens) == 2 * n + n + noise_flops("gaussian", (n,))
+    assert noise_flops("channel", (n,), tokens=tokens, linear=True) == 2 * n + n + noise_flops("gaussian", (n,))
 
 
 def test_a_flattened_vector_keeps_the_channels_it_had(lenet_profile: DeviceProfile) -> None:
@@ -95,7 +104,7 @@ def test_lenets_plan_prices_what_the_arithmetic_says(lenet_profile: DeviceProfil
     flops = sum(node.flops or 0 for node in lenet_profile.graph.nodes)
     message = lenet_profile.device.message
     assert message is not None
-    assert plan.predicted.noise_ms == pytest.approx(lenet_profile.whole_ms * 57_840 / flops + message.noise_ms)
+    assert plan.predicted.noise_ms == pytest.approx(lenet_profile.whole_ms * 12_288 / flops + message.noise_ms)
 
 
 def graph(tiny: dict[str, Any], *path: tuple[str, str]) -> LayerGraph:
