@@ -79,16 +79,11 @@ def infonce(
 ) -> InfoNCE:
     """Learn a critic on the attacker's inputs [rows, ...] and judge it on held-out ones [N, ...], each observed once.
 
-        observe, holdout_observe: indices of either's rows → what crosses for them, fresh noise at every call. inputs:
-        images, or what the known edge half makes of them: a' depends on x through the clean tensor a alone, so
-        I(x; a') = I(a; a'), and from a there is less to learn (a nat more on LeNet). N: all held-out rows; two copies
-    <<<<<<< HEAD
-        among them cannot be told apart and lower the bound. Raises DataError for fewer than three held-out rows or fewer
-        than ten to learn from.
-    =======
-        among them cannot be told apart and lower the bound.
-        Raises DataError for fewer than three held-out rows or fewer than ten to learn from.
-    >>>>>>> est
+    observe, holdout_observe: indices of either's rows → what crosses for them, fresh noise at every call. inputs:
+    images, or what the known edge half makes of them: a' depends on x through the clean tensor a alone, so
+    I(x; a') = I(a; a'), and from a there is less to learn (a nat more on LeNet). N: all held-out rows; two copies
+    among them cannot be told apart and lower the bound.
+    Raises DataError for fewer than three held-out rows or fewer than ten to learn from.
     """
     if len(inputs) < 10 or len(holdout) < 3:
         raise DataError(f"{len(inputs)} inputs and {len(holdout)} held-out ones, expected 10 and 3 or more")

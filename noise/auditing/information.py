@@ -26,7 +26,7 @@ from noise.gaussian_kinds import bound_rows
 from noise.mechanism import GaussianMechanism
 
 #: How both sides of the estimates enter.
-SCALING = "images in [0, 1], tensors as they are"
+SCALING = "ITE: images in [0, 1], tensors as they are; KSG: each side to a total variance of 1"
 
 
 @dataclass(frozen=True)
