@@ -44,8 +44,7 @@ EFFORT = replace(
 QUESTION = Question(
     Described("noise_networks:pairs", "channel", 5.0, seed=1),
     ("gaussian",),
-    count=1,
-    deeper=1,
+    count=2,
     effort=EFFORT,
     steps=40,
 )
