@@ -47,8 +47,10 @@ def each_on_cluster(
             client.submit(_one, work, task, name, key=f"{name}-{index}", pure=False): task
             for index, task in enumerate(tasks)
         }
-        for future in _finished(client, list(futures), address):
-            yield futures[future], _result(future, address)
+        for done in _finished(client, list(futures), address):
+            # Brought here before any is handed on: a result goes with the worker that made it.
+            results = [(futures[future], _result(future, address)) for future in done]
+            yield from results
     finally:
         _stop(client, name)
 
@@ -77,7 +79,7 @@ def _await_workers(client: "Client", address: str) -> None:
         raise PeerError(f"--on {address}: no worker there; start one with `dask worker {address}`") from None
 
 
-def _finished(client: "Client", waiting: "list[Future]", address: str) -> "Iterator[Future]":
+def _finished(client: "Client", waiting: "list[Future]", address: str) -> "Iterator[list[Future]]":
     """Futures as they finish. Raises PeerError where there is no worker for a while, or no scheduler."""
     from concurrent.futures import CancelledError
 
@@ -98,7 +100,7 @@ def _finished(client: "Client", waiting: "list[Future]", address: str) -> "Itera
             continue
         except CancelledError:
             raise PeerError(f"--on {address}: the scheduler is gone; the same command goes on with another") from None
-        yield from done
+        yield done
 
 
 def _result(future: "Future", address: str) -> Any:
