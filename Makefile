@@ -32,6 +32,7 @@ demo: $(READY)
 	plan learn demo/plan.json --data mnist --budget 1.5 --confident --noise laplace --count 20 --out demo/laplace.safetensors
 	plan run demo/plan.json --noise demo/noise.safetensors --data mnist --out demo/run.json
 	plan run demo/plan.json --noise demo/laplace.safetensors --data mnist --out demo/run-laplace.json
+	plan audit demo/plan.json --noise demo/noise.safetensors --noise demo/laplace.safetensors --data mnist --quick --out demo/audit.json
 	plan profile alexnet --as tx2-gpu --out demo/alexnet-tx2-gpu.json > demo/alexnet-tx2-gpu.txt
 	plan profile alexnet --as titan-xp --out demo/alexnet-titan-xp.json > demo/alexnet-titan-xp.txt
 	plan profile vgg16 --as tx2-gpu --out demo/vgg16-tx2-gpu.json > demo/vgg16-tx2-gpu.txt
