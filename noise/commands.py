@@ -82,7 +82,7 @@ def learn(
 
     from noise import learning
     from noise.learning_log import LearningLog
-    from noise.preparing import Described, learn_into, prepare
+    from noise.preparing import Described, learn_into, load_anew, prepare
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
@@ -112,6 +112,7 @@ def learn(
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     described = Described(data, noise, budget, confident, seed, private_labels, options)
+    load_anew(data)
     wanted = described.wanted()  # what is wrong with the data is said at once, whoever learns
     if breakpoints:
         cuts = prepare(planned, described, out, watch=_watch(terminal), on=on, jobs=jobs)

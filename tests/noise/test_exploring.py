@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from dask_cluster import cluster
 
 from noise import auditing, collection, exploring_cut, learning
 from noise.audit import record
@@ -259,3 +262,23 @@ def test_outcomes_are_told_as_they_come(folder: Path, given: Measured, tmp_path:
     told = list(explore(copy, given, QUESTION, jobs=1))
     assert [(done, of) for _, done, of in told] == [(1, 2), (2, 2)]
     assert all(isinstance(one, ExploredCut) and not isinstance(one, LeftOut) for one, _, _ in told)
+
+
+@pytest.mark.long
+def test_a_cluster_explores_and_a_worker_that_is_killed_costs_its_cut_alone(
+    given: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers on loopback, three cuts; the first worker is killed while it learns."""
+    folder = tmp_path / "there"
+    longer = replace(QUESTION, at=("stem+inner",), steps=4000, effort=None)
+    with cluster(2) as (address, workers):
+        killed = threading.Timer(15.0, workers[0].kill)
+        killed.start()
+        told = [one for one, _, _ in explore(folder, given, longer, on=address)]
+        killed.cancel()
+        assert workers[0].wait(timeout=30) == -signal.SIGKILL
+    found = explored.read(folder)
+    assert found.complete
+    assert len(told) == len(found.cuts) == 3
+    list(explore(tmp_path / "here", given, longer, jobs=1))
+    assert [one.bound_bits for one in explored.read(tmp_path / "here").cuts] == [one.bound_bits for one in found.cuts]
