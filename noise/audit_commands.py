@@ -50,16 +50,17 @@ def audit(
 
     Example: plan audit plan.json --noise noise.safetensors --data elpv --private-labels module-type
     """
-    from noise import audit_pictures, auditing
+    from noise import auditing
     from noise.audit import record
+    from noise.auditing import page
     from noise.datasets import catalog
     from planner import plan as plans
     from profiles import artifact
 
     place = out or plan.with_name("audit.json")
-    page = pictures or place.with_suffix(".png")
-    audit_pictures.require_format(page)
-    artifact.require_writable(place, page, beside=[plan, *(noise or [])])
+    pictured = pictures or place.with_suffix(".png")
+    page.require_format(pictured)
+    artifact.require_writable(place, pictured, beside=[plan, *(noise or [])])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     noises = _noises(noise or [])
@@ -69,7 +70,7 @@ def audit(
     for kind, (_, facts) in noises.items():
         if facts.data != dataset.name:
             terminal.warn(f"{kind} noise was learned on {facts.data}, and is audited on {dataset.name}")
-    shown = audit_pictures.installed() and auditing.has_pictures(dataset)
+    shown = page.installed() and auditing.has_pictures(dataset)
     # A device or a pipe has no place beside it.
     keep = None if place.exists() and not place.is_file() else place.with_name(f".{place.name}.auditing")
     with terminal.progress("auditing") as advance:
@@ -82,30 +83,29 @@ def audit(
             private=private,
             keep=keep,
             progress=advance,
-            pictures=page if shown else None,
+            pictures=pictured if shown else None,
             cut=cut,
         )
     record.write(place, found)
     if keep is not None:
         keep.unlink(missing_ok=True)
     show(terminal, found)
-    if not audit_pictures.installed():
+    if not page.installed():
         terminal.say("no page of pictures: matplotlib is not installed; pip install 'shredder-plan[plot]'")
-    terminal.say(f"written: {place}" + (f", {page}" if shown else ""))
+    terminal.say(f"written: {place}" + (f", {pictured}" if shown else ""))
     terminal.document(artifact.encode(found))
 
 
 def show(terminal: Terminal, found: "Audit") -> None:
     """The table, and what it does not say."""
-    from noise.audit_tables import columns, effort_line, table
+    from noise.auditing.tables import effort_line, remarks_by_subject, table
 
     heads, rows = table(found)
     title = f"{found.model} cut at {found.cut}, {found.data}: what an adversary gets"
     terminal.table(heads, rows, title=title, tight=True, prose=True)
     terminal.say(effort_line(found))
-    for name, one in columns(found):
-        for remark in one.information.remarks:
-            terminal.say(f"{name}: {remark}")
+    for remark, names in remarks_by_subject(found).items():
+        terminal.say(f"{', '.join(names)}: {remark}")
     terminal.say(
         "attacked: what this attack got, a stronger one may get more; estimated: may be off either way; proven: "
         "holds whoever attacks, on average over this data distribution; the class remains visible"

@@ -63,8 +63,8 @@ class CodeNormal:
         return 1  # D is the map's
 
     @cached_property
-    def _unlaid(self) -> Array:
-        """(DᵀD)⁻¹ Dᵀ / s, transposed [n, h]."""
+    def inverse(self) -> Array:
+        """(DᵀD)⁻¹ Dᵀ / s, transposed [n, h]: the numbers that lie in a tensor, in units of their noise."""
         inverse: Array = np.linalg.pinv(self.decoder.astype(np.float64)).T / self.gain
         return inverse
 
@@ -77,7 +77,7 @@ class CodeNormal:
 
     def whitened(self, tensors: Array) -> Array:
         """The numbers that lie in each row of [rows, n], in units of their noise: [rows, h]."""
-        found: Array = tensors @ self._unlaid
+        found: Array = tensors @ self.inverse
         return found
 
     def scaled(self, gain: float) -> "CodeNormal":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noise.bottleneck import BottleneckMap
+from noise.bottleneck import BottleneckMap, CodeNormal
 from noise.channel import ChannelNoise, DenseMap, PointwiseMap
 from noise.cut_network import CutNetwork
 from noise.gaussian import LowRankNormal, Normal, OfNormals
@@ -75,9 +75,11 @@ def map_torch(one: Any) -> Function:
             return lambda tensors: (tensors.reshape(-1, channels) @ weight.T).reshape(tensors.shape)
         return lambda tensors: (weight @ tensors.reshape(len(tensors), channels, -1)).reshape(tensors.shape)
     if isinstance(one, BottleneckMap):
-        encoder, bias, code, decoder = map(torch.from_numpy, (one.encoder, one.bias, one.code, one.decoder))
+        encoder, bias, code, decoder = (
+            torch.from_numpy(part) for part in (one.encoder, one.bias, one.code, one.decoder)
+        )
         return lambda tensors: torch.relu(tensors @ encoder.T + bias) @ code.T @ decoder.T
-    raise NoiseError(f"a map of form {type(one).__name__} cannot be followed by gradients yet")
+    raise NoiseError(f"a map of form {type(one).__name__} cannot be followed by gradients")
 
 
 def whitening_torch(noise: OfNormals) -> Function:
@@ -101,6 +103,9 @@ def _whitened(normal: Normal) -> Function:
             return y + ((y @ basis) * (shrink / (1 - shrink))) @ basis.T
 
         return whiten
+    if isinstance(normal, CodeNormal):
+        inverse = torch.from_numpy(normal.inverse.astype(np.float32))
+        return lambda tensors: tensors @ inverse
     # Any other is small and linear: its matrix says it all.
     matrix = torch.from_numpy(np.asarray(normal.whitened(np.eye(normal.elements)), dtype=np.float32))
     return lambda tensors: tensors @ matrix

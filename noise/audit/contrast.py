@@ -8,7 +8,7 @@ nothing is learned. It can say no more than ln N: near that it tells of N, not o
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,13 +56,32 @@ def contrast(whitened: Tensor, random: np.random.Generator) -> ContrastEstimate:
     """
     if whitened.ndim != 2 or len(whitened) < 3 or not bool(torch.isfinite(whitened).all()):
         raise DataError(f"whitened tensors are {list(whitened.shape)}, expected finite [N, n] of 3 or more inputs")
-    count = len(whitened)
+    found = score(_log_densities(whitened.double(), random), len(whitened))
+    return ContrastEstimate(
+        found.nats, found.interval_nats, len(whitened), whitened.shape[1], found.identified_percent
+    )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What any critic, fixed beforehand, makes of N pairs; as `ContrastEstimate`."""
+
+    nats: float
+    interval_nats: tuple[float, float]
+    identified_percent: float
+
+
+def score(parts: Iterable[tuple[int, Tensor]], count: int) -> Scored:
+    """From the critic's values f(xⱼ, a'ᵢ), parts [rows, N] of float64 for i, each with the index of its first row.
+
+    What is the same for all candidates of a row may be left out.
+    """
     values, identified = [], 0.0
     without = torch.zeros(count, dtype=torch.float64)  # Σᵢ of what sample i gains where candidate m is left out
-    for start, densities in _log_densities(whitened.double(), random):
+    for start, densities in parts:
         rows = torch.arange(len(densities))
         own = densities[rows, start + rows]
-        values.append(own - densities.logsumexp(dim=1))
+        values.append((own - densities.logsumexp(dim=1)).clamp(max=0))  # above 0 by rounding alone
         tied = (densities == own[:, None]).sum(dim=1)
         identified += float(((own == densities.max(dim=1).values) / tied).sum())
         gains = -torch.log1p(-densities.softmax(dim=1).clamp(max=1 - 1e-12))
@@ -73,7 +92,7 @@ def contrast(whitened: Tensor, random: np.random.Generator) -> ContrastEstimate:
     left = (value.sum() - value + without) / (count - 1) + math.log(count - 1)
     error = math.sqrt((count - 1) / count * float((left - left.mean()).square().sum()))
     interval = (estimate - NORMAL_95 * error, min(math.log(count), estimate + NORMAL_95 * error))
-    return ContrastEstimate(estimate, interval, count, whitened.shape[1], 100 * identified / count)
+    return Scored(estimate, interval, 100 * identified / count)
 
 
 def _log_densities(whitened: Tensor, random: np.random.Generator) -> Iterator[tuple[int, Tensor]]:

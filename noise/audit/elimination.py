@@ -93,8 +93,7 @@ def _possible_inputs(
             rounding=ROUNDING[wire],
             uncertainty=_of_levels(observed[part], levels.get(name)),
         )
-    found: NDArray[np.bool_] = joint.any(axis=0)
-    return found
+    return np.asarray(joint.any(axis=0))
 
 
 def _of_levels(observed: Array, levels: Quantisation | None) -> Array:

@@ -1,11 +1,13 @@
 """I(x; a') by Kraskov, Stögbauer and Grassberger: neighbours in the joint space, counted in either side alone.
 
-What it shows: in few dimensions, a few nats, it is the most exact estimate there is (2 % of the closed form from 2,000
-pairs), and, unlike the divergence's, hardly moves with the scale of either side. What it does not show: it can say no
-more than ψ(N) − ψ(k), a little under ln N, whatever the truth is; in hundreds of dimensions distances concentrate
-and it says far less than the truth (Gao, Ver Steeg, Galstyan, "Efficient estimation of mutual information for
-strongly dependent variables", 2015), so a small value is no sign of privacy; and it does not see a translation, so
-one fixed noise tensor leaves it as it was. An estimate, never a bound, never for choosing noise.
+What it shows: in few dimensions, a few nats, it is the most exact estimate there is (2 % of the closed form from
+2,000 pairs), and, unlike the divergence's, does not move with the scale of either side. What it does not show: it can
+say no more than ψ(N) − ψ(k), a little under ln N, whatever the truth is; in hundreds of dimensions distances
+concentrate and it says far less than the truth (S. Gao, G. Ver Steeg, A. Galstyan, "Efficient estimation of mutual
+information for strongly dependent variables", 2015), so a small value is no sign of privacy; and it does not see a
+translation, so one fixed noise tensor leaves it as it was. On LeNet's 120 elements it says 0.2 nats of the paper's
+noise, of which a learned lower bound shows 8, and 1.1 of Gaussian noise, of which that shows 6: it misranks. An
+estimate, never a bound, never for choosing noise.
 """
 
 from typing import Any
@@ -27,14 +29,16 @@ def information(inputs: NDArray[Any], observed: NDArray[Any], *, seed: int, k: i
     Distance of two pairs: the larger of the distances of either side (maximum norm), each Euclidean over its
     flattened elements. nₓ, nₐ: samples strictly nearer in that side alone than the k-th neighbour is in both.
 
-    Scaling: both sides enter as they are (images in [0, 1], tensors in the network's own units).
+    Scaling: each side by one factor, to total variance 1, so that the units of neither matter. As they are, noise of
+    large scale decides all distances alone, and the estimate is 0 to the last digit (LeNet's 120 elements under
+    Gaussian noise).
     seed: of the pairs, for the record; the estimate itself draws nothing. Pairs with k or more copies have no density
     there: left out of the mean and counted. Inputs that repeat under fresh noise are no copies; those at distance 0
     are counted in nₓ as any.
     Raises DataError for lengths that differ, too few pairs, or copies alone.
     """
     require_pairs(inputs, observed, least=k + 2, k=k)
-    xs, ys = centred(inputs), centred(observed)
+    xs, ys = _scaled(centred(inputs)), _scaled(centred(observed))
     parts = [
         _mean_digammas(start, near, other, k)
         for (start, near), (_, other) in zip(squared_distances(xs), squared_distances(ys), strict=True)
@@ -59,6 +63,12 @@ def ceiling_nats(estimate: NeighbourEstimate) -> float:
     """ψ(N) − ψ(k): the most that the estimator can say, as k − 1 samples are nearer than the k-th in either side."""
     known = torch.digamma(torch.tensor([estimate.samples, estimate.k], dtype=torch.float64))
     return float(known[0] - known[1])
+
+
+def _scaled(samples: Tensor) -> Tensor:
+    """Centred samples [N, n] of total variance 1; a constant stays."""
+    spread = float(samples.square().sum(dim=1).mean().sqrt())
+    return samples / spread if spread > 0 else samples
 
 
 def _mean_digammas(start: int, near: Tensor, other: Tensor, k: int) -> Tensor:

@@ -1,9 +1,10 @@
 """The noise that is left in the mean of k queries of one input.
 
 Where the density is Gaussian the mean of k draws has the law of one draw with 1/√k of the strength: exact, and as
-cheap. Other noise is averaged: means of about k/2 draws each are kept in two pools, and what an input is given is a
-member of either, so that POOL² means occur. Each has exactly the law of a mean of k draws; two inputs that share a
-member are not independent of each other, of which an attack that learns sees nothing.
+cheap. Other noise is averaged: of up to FEW queries anew each time; of more, means of about k/2 draws each are kept
+in two pools, and what an input is given is a member of either, so that POOL² means occur. Each has exactly the law of
+a mean of k draws; two inputs that share a member are not independent of each other, of which an attack that learns
+sees nothing.
 """
 
 import math
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 #: Rows → mean noise of k queries for each, all crossing tensors side by side [rows, elements].
 MeanNoise = Callable[[int], Array]
 
+#: Queries that are drawn one by one each time.
+FEW = 4
 #: Means in each of the two pools at most, and elements; draws that are averaged at a time.
 POOL, POOL_ELEMENTS, AT_ONCE = 2048, 2**23, 2**21
 
@@ -34,6 +37,8 @@ def mean_noise(noise: Mechanism, queries: int, random: Randomness, *, expected: 
         return lambda rows: joined(weaker.draw(rows, random))
     if queries == 1:
         return lambda rows: _drawn(noise, rows, random, expected)
+    if queries <= FEW:
+        return lambda rows: _means(noise, rows, queries, random, expected)
     size = max(64, min(POOL, POOL_ELEMENTS // noise.elements))
     halves = (queries // 2, queries - queries // 2)
     pools = [_means(noise, size, half, random, expected) * np.float32(half / queries) for half in halves]

@@ -78,8 +78,7 @@ def squared_distances(samples: Tensor) -> Iterator[tuple[int, Tensor]]:
         part = slice(start, start + QUERIES)
         sums = norms[part, None] + norms
         found = torch.addmm(sums, samples[part], samples.T, alpha=-2)
-        found[found < ROUNDING * sums] = 0
-        yield start, found
+        yield start, found.masked_fill_(found < ROUNDING * sums, 0)
 
 
 def kth_distance(queries: Tensor, among: Tensor, k: int, *, itself: bool) -> Tensor:

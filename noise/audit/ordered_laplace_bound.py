@@ -13,8 +13,9 @@ I(x; k | a') ≤ log d. Σₖ = b² Pₖ C Pₖᵀ, C exactly the covariance of 
 With everything whitened by Σₖ that is the covariance bound of Gaussian noise, and beside it what a sorted sample
 lacks in entropy of a Gaussian of its covariance: 0.42 nats an element whatever was learned (`surplus_nats`).
 
-What it shows: no adversary who sees one tensor learns more on average over this data distribution. What it does not:
-that the noise leaks so much. A bound of 50 nats forbids nothing when all images of a data set differ by 11 nats.
+What it shows: no adversary who sees one tensor learns more, on average over this data distribution. What it does not:
+that so much leaks, nor, where it is large, that anything is hidden. On LeNet's 120 elements at 1.5 points it is 257
+nats, where 11 tell 60,000 images apart; a learned lower bound shows 8 of the 8.5 that 5,000 images can show.
 """
 
 import math
@@ -121,7 +122,7 @@ def _larger(train: Array, holdout: Array) -> Bound:
 
 def _mean(found: Sequence[Bound], surplus: float, repeats: int) -> Bound:
     nats, low, high = (
-        repeats * (surplus + float(np.mean([pick for pick in values])))
+        repeats * (surplus + float(np.mean(values)))
         for values in zip(*((one.nats, *one.interval) for one in found), strict=True)
     )
     forms = sorted({one.form for one in found})

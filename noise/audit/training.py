@@ -39,6 +39,15 @@ class Strength:
     cycles: int = 1
     least_gain: float = 0.05
 
+    @property
+    def words(self) -> str:
+        """For print: what was trained, and for how long at most."""
+        often = f"up to {self.cycles} times {self.epochs}" if self.cycles > 1 else f"{self.epochs}"
+        return (
+            f"{self.hidden_layers} layers of {self.width}, {often} epochs in batches of {self.batch} at a rate of "
+            f"{self.learning_rate:g}"
+        )
+
 
 @dataclass(frozen=True)
 class Training:
@@ -53,6 +62,13 @@ class Training:
     @property
     def epochs(self) -> int:
         return self.strength.epochs * len(self.scores)
+
+    @property
+    def words(self) -> str:
+        """For print: how hard it tried."""
+        how = "until it gained nothing more" if self.stopped_improving else "not until it stopped improving"
+        one = self.strength
+        return f"{one.hidden_layers} layers of {one.width}, {self.epochs} epochs, {how}"
 
 
 def perceptron(sample: Tensor, outputs: int, strength: Strength) -> nn.Sequential:

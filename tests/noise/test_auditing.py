@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from noise_networks import pictures
 
-from noise import audit_stages, auditing, collection
+from noise import auditing, collection
 from noise.audit import record
 from noise.audit.training import Strength
-from noise.audit_floors import among_class_percent, entropy_nats
+from noise.auditing import stage
+from noise.auditing.floors import among_class_percent, entropy_nats
 from noise.collection import Accuracy, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
@@ -24,13 +25,14 @@ from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
 from planner.plan import Plan
 from profiles import artifact
-from profiles.errors import DataError
+from profiles.errors import DataError, InfeasibleError
 
 SMALL = replace(
     auditing.QUICK,
     name="small",
     decoder=Strength(width=64, hidden_layers=1, epochs=4, batch=64, learning_rate=8e-3),
     classifier=Strength(width=32, hidden_layers=1, epochs=2, batch=100, learning_rate=8e-3),
+    critic=Strength(width=32, hidden_layers=1, epochs=2, batch=100, learning_rate=4e-3),
     train_rows=500,
     test_rows=150,
     pairs=150,
@@ -104,7 +106,7 @@ def plan() -> Plan:
 
 @pytest.fixture(scope="module")
 def both(plan: Plan, data: Dataset) -> record.Audit:
-    noises = given(plan, of_normal(plan, 1.0), of_laplace(plan, 0.5))
+    noises = given(plan, of_normal(plan, 0.4), of_laplace(plan, 0.2))
     return auditing.audit(plan, noises, data, effort=SMALL)
 
 
@@ -117,7 +119,9 @@ def test_no_noise_is_the_ceiling_and_the_label_the_floor(both: record.Audit) -> 
     assert clean.reconstruction is not None
     assert gaussian is not None
     assert gaussian.reconstruction is not None
-    assert clean.reconstruction.psnr_db > gaussian.reconstruction.psnr_db
+    ceiling, under = (one.reconstruction.attempts[0] for one in (clean, gaussian))
+    assert ceiling.attack == under.attack == "decoder"
+    assert ceiling.psnr_db > under.psnr_db + 0.3
     assert clean.reidentification is not None
     assert gaussian.reidentification is not None
     assert floors.reidentification is not None
@@ -133,8 +137,15 @@ def test_several_kinds_lose_what_the_first_loses(both: record.Audit) -> None:
     assert both.gaussian.accuracy_loss_points == both.accuracy_loss_points > 0
     assert both.laplace.gain != 1
     # A gain is found to a factor of 1.01, and a few rows of 200 change their answer there.
-    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=0.5)
+    assert both.laplace.accuracy_loss_points == pytest.approx(both.accuracy_loss_points, abs=1)
     assert both.laplace.accuracy_loss_points <= both.accuracy_loss_points
+
+
+def test_noise_that_cannot_lose_as_much_is_one_line(plan: Plan, data: Dataset) -> None:
+    # However strong, one fixed order leaves some classes right.
+    noises = given(plan, of_normal(plan, 2.0), of_laplace(plan, 1.0))
+    with pytest.raises(InfeasibleError, match="laplace noise loses"):
+        auditing.audit(plan, noises, data, effort=SMALL)
 
 
 def test_the_papers_noise_is_named_and_its_order_leaves_one_candidate(both: record.Audit) -> None:
@@ -177,6 +188,7 @@ def test_a_fixed_noise_tensor_is_worthless(plan: Plan, data: Dataset, both: reco
     assert found.laplace.reconstruction.psnr_db > both.clean.reconstruction.psnr_db - 0.3
     ites = found.laplace.information.ite_nats, found.clean.information.ite_nats
     assert ites[0] == pytest.approx(ites[1], rel=0.01)  # a translation leaves the estimate as it was
+    assert any("translation" in one for one in found.laplace.information.remarks)
 
 
 def test_killed_anywhere_it_ends_with_the_same_figures(
@@ -194,14 +206,14 @@ def test_killed_anywhere_it_ends_with_the_same_figures(
         return told
 
     ran: list[str] = []
-    real = audit_stages.Stage.name.fget  # type: ignore[attr-defined]
+    real = stage.Stage.name.fget  # type: ignore[attr-defined]
     assert real is not None
     for stop in (3, 9):
         with pytest.raises(KeyboardInterrupt):
             auditing.audit(plan, noises, data, effort=effort, keep=keep, progress=killed_after(stop))
-    checkpoint = audit_stages.run
+    checkpoint = stage.run
     monkeypatch.setattr(
-        audit_stages,
+        stage,
         "run",
         lambda stages, kept, progress: (
             ran.extend(one.name for one in stages if kept.get(one.name) is None),

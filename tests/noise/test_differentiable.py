@@ -3,6 +3,7 @@ import pytest
 import torch
 from noise_networks import clusters, residual_plan, two_layers_plan
 
+from noise.bottleneck import BottleneckMap, CodeNormal
 from noise.channel import ChannelNoise, DenseMap, PointwiseMap
 from noise.cut_network import CutNetwork
 from noise.differentiable import carried_torch, edge_torch, sent_torch, whitening_torch
@@ -53,6 +54,18 @@ def test_maps_and_offsets_are_those_that_the_edge_applies() -> None:
         assert np.allclose(one.numpy(), other, atol=1e-5)
     added = GaussianNoise(normals("a"))
     assert torch.equal(carried_torch(added)([found[0]])[0], found[0])
+
+
+def test_a_bottleneck_is_followed_and_whitened() -> None:
+    shapes = ((5, 12), (5,), (3, 5), (12, 3))
+    one = BottleneckMap(*(RANDOM.standard_normal(shape).astype(np.float32) for shape in shapes))
+    noise = ChannelNoise({"a": one}, {"a": np.ones(12, np.float32)}, {"a": CodeNormal(one.decoder, 0.5)})
+    tensors = [RANDOM.standard_normal((6, 12)).astype(np.float32)]
+    carried = noise.carried(tensors)[0]
+    assert np.allclose(carried_torch(noise)([torch.from_numpy(tensors[0])])[0].numpy(), carried, atol=1e-4)
+    found = whitening_torch(noise)(torch.from_numpy(carried))
+    assert found.shape == (6, 3)
+    assert np.allclose(found.numpy(), noise.whitened(tensors), atol=1e-4)
 
 
 def test_whitening_is_that_of_the_noise() -> None:

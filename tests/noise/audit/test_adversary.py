@@ -72,7 +72,8 @@ def test_the_mean_of_many_queries_has_the_law_of_a_mean(noise: Mechanism, querie
     one, many = noise_seen(noise, 1), noise_seen(noise, queries)
     assert many.mean(axis=0) == pytest.approx(one.mean(axis=0), abs=0.1)
     expected, found = np.cov(one.T) / queries, np.cov(many.T)
-    assert np.linalg.norm(found - expected) < 0.12 * np.linalg.norm(expected)
+    assert np.trace(found) == pytest.approx(np.trace(expected), rel=0.03)
+    assert np.linalg.norm(found - expected) < 0.2 * np.linalg.norm(expected)
 
 
 def test_means_of_the_papers_noise_are_not_its_noise_made_weak() -> None:

@@ -39,6 +39,7 @@ def test_cycles_end_where_they_gain_too_little_and_the_best_is_kept() -> None:
     done, kept = judged([10, 11, 11.5, 11.4, 99], patient)
     assert done.scores == (10, 11, 11.5, 11.4)
     assert done.stopped_improving
+    assert done.words == "2 layers of 64, 4 epochs, until it gained nothing more"
     assert done.epochs == 4
     assert kept == 3
     # Of too small a gain too the better is kept.
@@ -47,6 +48,8 @@ def test_cycles_end_where_they_gain_too_little_and_the_best_is_kept() -> None:
 
 def test_cycles_that_run_out_say_so() -> None:
     done, kept = judged([10, 11, 12], dataclasses.replace(SMALL, epochs=1, cycles=2))
+    assert done.words == "2 layers of 64, 2 epochs, not until it stopped improving"
+    assert done.strength.words == "2 layers of 64, up to 2 times 1 epochs in batches of 100 at a rate of 0.005"
     assert done.scores == (10, 11)
     assert not done.stopped_improving
     assert kept == 2

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from noise import audit_pictures, audit_stages
 from noise.audit import record
-from noise.audit_assembly import audited
-from noise.audit_attacks import Attacks
-from noise.audit_effort import FULL, QUICK, Effort
-from noise.audit_equal_loss import Compared, at_equal_loss
-from noise.audit_floors import floors
-from noise.audit_grounds import Grounds, Subject, grounds, private_input
-from noise.audit_information import Estimates
-from noise.audit_stages import Done, Stage
+from noise.auditing import page, stage
+from noise.auditing.assembly import audited
+from noise.auditing.attacks import Attacks
+from noise.auditing.effort import FULL, QUICK, Effort
+from noise.auditing.equal_loss import Compared, at_equal_loss
+from noise.auditing.floors import floors
+from noise.auditing.grounds import CLEAN, Grounds, Subject, grounds, private_input
+from noise.auditing.information import Estimates
+from noise.auditing.stage import Done, Stage
 from noise.checkpoint import Checkpoint
 from noise.collection import NoiseFacts, require_match
 from noise.cut_network import CutNetwork
@@ -32,7 +32,6 @@ from profiles.errors import NoiseError
 
 __all__ = ["FULL", "QUICK", "Effort", "audit"]
 
-CLEAN = "clean"
 Private = Mapping[str, tuple[Labels, Labels]]
 Noises = Mapping[str, tuple[Mechanism, NoiseFacts]]
 
@@ -74,10 +73,10 @@ def audit(
     for subject in subjects:
         stages += Attacks(subject, effort, seed).stages()
         stages += Estimates(subject, effort, seed).stages()
-    done = audit_stages.run(stages, checkpoint, progress)
+    done = stage.run(stages, checkpoint, progress)
     made = _record(plan, data, noises, on, done, floor, compared, effort=effort, seed=seed)
     if pictures is not None and has_pictures(data):
-        audit_pictures.write(pictures, made, on, done)
+        page.write(pictures, made, on, done)
     return made
 
 
@@ -99,7 +98,7 @@ def checked(plan: Plan, noises: Noises) -> CutNetwork:
 def has_pictures(data: Dataset) -> bool:
     """Whether the inputs are pictures that a page can show."""
     inputs = list(data.test.by_input.values())
-    return len(inputs) == 1 and inputs[0].dtype.kind == "f" and audit_pictures.drawable(inputs[0].shape)
+    return len(inputs) == 1 and inputs[0].dtype.kind == "f" and page.drawable(inputs[0].shape)
 
 
 def with_seeds(effort: Effort, seeds: int | None) -> Effort:

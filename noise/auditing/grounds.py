@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from noise.activations import Activations
 from noise.audit.adversary import Adversary
 from noise.audit.naming import INPUTS, Namer, namer_of
-from noise.audit_effort import Effort
+from noise.auditing.effort import Effort
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Labels
 from noise.laplace import LaplaceNoise
@@ -22,6 +22,9 @@ from profiles.codec import Quantisation
 from profiles.errors import DataError
 
 Array = NDArray[Any]
+
+#: What crosses without noise, among what is audited.
+CLEAN = "clean"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from noise.audit.record import Attempt, Audit, Audited, Interval
-from noise.audit_attacks import DECODER, NAMED, WHITE_BOX
+from noise.auditing.attacks import DECODER, NAMED, WHITE_BOX
 from profiles.terminal import Row
 
 KINDS = ("clean", "laplace", "gaussian", "channel", "floors")
@@ -55,6 +55,15 @@ def effort_line(audit: Audit) -> str:
         rest += "; stopped before the decoder stopped improving"
     tried = "".join(f", {one}" for one in strengths)
     return f"{audit.seeds} seeds (± is half of the 95 % interval over them){tried}{rest}"
+
+
+def remarks_by_subject(audit: Audit) -> dict[str, list[str]]:
+    """Remark → what it is of: the same is said once."""
+    said: dict[str, list[str]] = {}
+    for name, one in columns(audit):
+        for remark in one.information.remarks:
+            said.setdefault(remark, []).append(name)
+    return said
 
 
 class _Rows:
@@ -148,7 +157,7 @@ def _attribute_of(name: str, count: str, one: Audited) -> str | None:
 def _information(row: _Rows) -> Iterator[Row]:
     for name, field, words in (
         ("ITE, nats", "ite_nats", "estimated: as in the paper; no guarantee, misranks"),
-        ("KSG, nats", "ksg_nats", "estimated: no guarantee; fails in many dimensions"),
+        ("KSG, nats", "ksg_nats", "estimated: no guarantee; says too little in many dimensions"),
         ("InfoNCE ≥, nats", "infonce_nats", "estimated: from below, at most ln N"),
         ("contrast ≥, nats", "contrast_nats", "estimated: from below, by the noise's density"),
     ):

@@ -14,11 +14,11 @@ from noise.audit.record import (
     Reconstruction,
     Reidentification,
 )
-from noise.audit_attacks import DECODER, NAMED, WHITE_BOX
-from noise.audit_effort import Effort
-from noise.audit_equal_loss import Compared
-from noise.audit_information import information
-from noise.audit_stages import Done, Result
+from noise.auditing.attacks import DECODER, NAMED, WHITE_BOX
+from noise.auditing.effort import Effort
+from noise.auditing.equal_loss import Compared
+from noise.auditing.information import information
+from noise.auditing.stage import Done, Result
 
 
 def audited(

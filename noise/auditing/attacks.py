@@ -17,9 +17,9 @@ from noise.audit.naming import naming_quality
 from noise.audit.reidentification import reidentify
 from noise.audit.training import Strength
 from noise.audit.white_box import prepare, whitening_of
-from noise.audit_effort import Effort
-from noise.audit_grounds import Array, Images, Subject, side_by_side
-from noise.audit_stages import Result, Stage
+from noise.auditing.effort import Effort
+from noise.auditing.grounds import Array, Images, Subject, side_by_side
+from noise.auditing.stage import Result, Stage
 from noise.differentiable import sent_torch
 
 #: Images of each attack that are kept for the page of pictures.

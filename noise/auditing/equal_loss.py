@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from noise.activations import Activations
-from noise.calibration import calibrated
+from noise.calibration import STRONGEST, calibrated
 from noise.collection import Accuracy, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.mechanism import GaussianMechanism, Mechanism
@@ -35,7 +35,7 @@ def at_equal_loss(
     """The first as its file has it, that is what will run; the others at the gain at which they lose as much on the
     test inputs, to a factor of 1.01 in the gain.
 
-    Raises InfeasibleError where one loses more at its weakest.
+    Raises InfeasibleError where one loses more at its weakest, or less at its strongest.
     """
     made: dict[str, Compared] = {}
     for kind, (noise, facts) in noises.items():
@@ -45,6 +45,11 @@ def at_equal_loss(
             if matched.noise is None:
                 raise InfeasibleError(
                     f"{kind} noise loses {matched.needed:.2f} points at its weakest, {next(iter(made))} noise "
+                    f"{task.budget.points:.2f}; give {kind} first, or audit each alone"
+                )
+            if matched.gain >= STRONGEST:
+                raise InfeasibleError(
+                    f"{kind} noise loses {matched.needed:.2f} points however strong it is, {next(iter(made))} noise "
                     f"{task.budget.points:.2f}; give {kind} first, or audit each alone"
                 )
             noise, levels = matched.noise, task.quantised(matched.noise)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise.audit.record import Attempt, Audit, Audited
-from noise.audit_assembly import through_edge
-from noise.audit_attacks import WHITE_BOX, picture_rows
-from noise.audit_floors import CLASS_MEAN, class_means
-from noise.audit_grounds import Grounds
-from noise.audit_stages import Done
-from noise.audit_tables import columns
+from noise.auditing.assembly import through_edge
+from noise.auditing.attacks import WHITE_BOX, picture_rows
+from noise.auditing.floors import CLASS_MEAN, class_means
+from noise.auditing.grounds import Grounds
+from noise.auditing.stage import Done
+from noise.auditing.tables import columns
 from profiles.artifact import write_bytes
 from profiles.errors import PlanError
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from noise.audit.attribute import CLASSIFIER
 from noise.audit.decoder import DECODER
+from noise.audit.infonce import CRITIC
 from noise.audit.training import Strength
 
 
@@ -16,6 +17,7 @@ class Effort:
     name: str
     decoder: Strength
     classifier: Strength
+    critic: Strength
     seeds: int
     train_rows: int | None
     test_rows: int | None
@@ -34,29 +36,31 @@ class Effort:
 #: Within two minutes on two cores, LeNet's 120 elements, two kinds of noise. What reads less flatters the noise.
 QUICK = Effort(
     name="quick",
-    decoder=replace(DECODER, width=400, hidden_layers=2, epochs=5, batch=128),
-    classifier=replace(CLASSIFIER, epochs=6),
+    decoder=replace(DECODER, width=400, hidden_layers=2, epochs=5, learning_rate=8e-3, cycles=1),
+    classifier=replace(CLASSIFIER, epochs=6, cycles=1),
+    critic=CRITIC,
     seeds=2,
     train_rows=10_000,
     test_rows=2_000,
     pairs=4_000,
     candidates=500,
     white_box_images=50,
-    white_box_steps=100,
+    white_box_steps=50,
     white_box_seeds=1,
 )
 
 #: Until it stops improving.
 FULL = Effort(
     name="full",
-    decoder=replace(DECODER, cycles=5),
-    classifier=replace(CLASSIFIER, cycles=5),
+    decoder=DECODER,
+    classifier=CLASSIFIER,
+    critic=replace(CRITIC, cycles=4),
     seeds=3,
     train_rows=None,
     test_rows=None,
     pairs=10_000,
     candidates=1_000,
     white_box_images=200,
-    white_box_steps=600,
+    white_box_steps=300,
     white_box_seeds=3,
 )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from noise.audit.floors import attribute_from_label_percent, class_mean_image, mean_image
 from noise.audit.image_quality import ImageQuality
 from noise.audit.record import Attempt, Attribute, Audited, Information, Reconstruction, Reidentification
-from noise.audit_effort import Effort
-from noise.audit_grounds import Grounds
+from noise.auditing.effort import Effort
+from noise.auditing.grounds import Grounds
 from noise.datasets.records import Dataset, Labels
 
 Array = NDArray[Any]
