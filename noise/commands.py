@@ -50,7 +50,10 @@ def learn(
     ] = "auto",
     hidden: Annotated[int | None, typer.Option(min=1, max=4096, help="Units of the bottleneck's perceptron.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
-    curve: Annotated[bool, typer.Option("--curve", help="The whole trade-off as well (Figure 7).")] = False,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="The whole trade-off as well (Figure 7): run after run, each from the last."),
+    ] = False,
     breakpoints: Annotated[
         bool, typer.Option("--breakpoints", help="For every cut at the plan's breakpoints; --out is a folder.")
     ] = False,

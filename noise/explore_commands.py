@@ -154,6 +154,7 @@ def _explored(
     )
     explored_report.show(terminal, found.cuts, title=title)
     explored_report.show_left_out(terminal, found.left_out)
+    explored_report.say_beyond(terminal, found)
     terminal.say(f"written: {folder / explored.FILE}; plan cut EDGE CLOUD --explored {folder} --max-bound-bits B")
     return found
 
