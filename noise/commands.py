@@ -52,7 +52,7 @@ def learn(
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
     curve: Annotated[
         bool,
-        typer.Option("--curve", help="The whole trade-off as well (Figure 7): run after run, each from the last."),
+        typer.Option("--curve", help="The whole trade-off as well (Figure 7)."),
     ] = False,
     breakpoints: Annotated[
         bool, typer.Option("--breakpoints", help="For every cut at the plan's breakpoints; --out is a folder.")

@@ -40,9 +40,10 @@ def say_beyond(terminal: Terminal, found: "Explored") -> None:
     losses = [(one.accuracy_loss_points or 0.0, one.name) for one in found.cuts]
     beyond = [tables.short(name) for loss, name in losses if loss > found.budget_points]
     if beyond:
+        names = ", ".join(dict.fromkeys(beyond))
         _say(
             terminal,
-            f"{', '.join(dict.fromkeys(beyond))}: the loss on the test inputs is above {found.budget_points:g} points, "
+            f"{names}: the loss on the test inputs is above {found.budget_points:g} points, "
             "which held on the data kept from training; for a safe margin explore with --confident",
         )
 
