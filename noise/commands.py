@@ -50,7 +50,10 @@ def learn(
     ] = "auto",
     hidden: Annotated[int | None, typer.Option(min=1, max=4096, help="Units of the bottleneck's perceptron.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
-    curve: Annotated[bool, typer.Option("--curve", help="The whole trade-off as well (Figure 7).")] = False,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="The whole trade-off as well (Figure 7)."),
+    ] = False,
     breakpoints: Annotated[
         bool, typer.Option("--breakpoints", help="For every cut at the plan's breakpoints; --out is a folder.")
     ] = False,
@@ -82,7 +85,7 @@ def learn(
 
     from noise import learning
     from noise.learning_log import LearningLog
-    from noise.preparing import Described, learn_into, prepare
+    from noise.preparing import Described, learn_into, load_anew, prepare
     from planner import plan as plans
     from profiles import artifact
     from profiles.errors import PlanError
@@ -112,6 +115,7 @@ def learn(
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     described = Described(data, noise, budget, confident, seed, private_labels, options)
+    load_anew(data)
     wanted = described.wanted()  # what is wrong with the data is said at once, whoever learns
     if breakpoints:
         cuts = prepare(planned, described, out, watch=_watch(terminal), on=on, jobs=jobs)

@@ -67,7 +67,7 @@ def explore(
 
     from noise.auditing import FULL, QUICK
     from noise.exploring import Question
-    from noise.preparing import Described, loaded
+    from noise.preparing import Described, load_anew
     from planner.noise_cost import require_kind
     from planner.plan import Objective
     from profiles import artifact
@@ -87,7 +87,7 @@ def explore(
     kinds = tuple(dict.fromkeys(noise or ["channel"]))
     for kind in kinds:
         require_kind(kind)
-    loaded(data)  # what is wrong with the data is said at once
+    load_anew(data)  # what is wrong with the data is said at once
     terminal = Terminal(json=json)
     question = Question(
         Described(data, kinds[0], budget, confident, seed),
@@ -154,6 +154,7 @@ def _explored(
     )
     explored_report.show(terminal, found.cuts, title=title)
     explored_report.show_left_out(terminal, found.left_out)
+    explored_report.say_beyond(terminal, found)
     terminal.say(f"written: {folder / explored.FILE}; plan cut EDGE CLOUD --explored {folder} --max-bound-bits B")
     return found
 

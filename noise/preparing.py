@@ -63,6 +63,12 @@ def loaded(data: str) -> Dataset:
     return catalog.load_dataset(data)
 
 
+def load_anew(data: str) -> Dataset:
+    """The data set as it is now, which `loaded` then gives."""
+    loaded.cache_clear()
+    return loaded(data)
+
+
 class PreparedCut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One cut of a prepared folder. learned: None where its noise was there already, or there is none; left_out: why
     there is none."""

@@ -10,7 +10,7 @@ from planner.promises import reaches
 from profiles.terminal import Terminal
 
 if TYPE_CHECKING:
-    from planner.explored import ExploredCut, LeftOut
+    from planner.explored import Explored, ExploredCut, LeftOut
     from planner.promised import Promised
     from planner.promises import Promise
 
@@ -33,6 +33,19 @@ def show(
 def show_left_out(terminal: Terminal, left_out: "Iterable[LeftOut]") -> None:
     for one in left_out:
         terminal.warn(f"left out: {tables.short(one.name)} with {one.noise} noise, {one.reason}")
+
+
+def say_beyond(terminal: Terminal, found: "Explored") -> None:
+    """Where the loss on the test inputs is above the budget."""
+    losses = [(one.accuracy_loss_points or 0.0, one.name) for one in found.cuts]
+    beyond = [tables.short(name) for loss, name in losses if loss > found.budget_points]
+    if beyond:
+        names = ", ".join(dict.fromkeys(beyond))
+        _say(
+            terminal,
+            f"{names}: the loss on the test inputs is above {found.budget_points:g} points, "
+            "which held on the data kept from training; for a safe margin explore with --confident",
+        )
 
 
 def show_promised(terminal: Terminal, found: "Promised", promise: "Promise", folder: Path) -> None:

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from dask_cluster import cluster
 
 from noise import auditing, collection, exploring_cut, learning
 from noise.audit import record
@@ -259,3 +264,29 @@ def test_outcomes_are_told_as_they_come(folder: Path, given: Measured, tmp_path:
     told = list(explore(copy, given, QUESTION, jobs=1))
     assert [(done, of) for _, done, of in told] == [(1, 2), (2, 2)]
     assert all(isinstance(one, ExploredCut) and not isinstance(one, LeftOut) for one, _, _ in told)
+
+
+@pytest.mark.long
+def test_a_cluster_explores_and_a_worker_that_is_killed_costs_its_cut_alone(
+    given: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers on loopback, three cuts; one worker is killed once both learn."""
+    monkeypatch.undo()  # the workers judge on all rows
+    folder = tmp_path / "there"
+    longer = replace(QUESTION, at=("stem+inner",), steps=2000, effort=None)
+    with cluster(2) as (address, workers):
+        killer = threading.Thread(target=lambda: _kill_at_work(folder, workers[0]), daemon=True)
+        killer.start()
+        told = [one for one, _, _ in explore(folder, given, longer, on=address)]
+        assert workers[0].wait(timeout=1) == -signal.SIGKILL
+    found = explored.read(folder)
+    assert found.complete
+    assert len(told) == len(found.cuts) == 3
+    list(explore(tmp_path / "here", given, longer, jobs=1))
+    assert [one.bound_bits for one in explored.read(tmp_path / "here").cuts] == [one.bound_bits for one in found.cuts]
+
+
+def _kill_at_work(folder: Path, worker: "subprocess.Popen[str]") -> None:
+    while len(list(folder.glob("*/.*.learning"))) < 2:
+        time.sleep(0.1)
+    worker.kill()

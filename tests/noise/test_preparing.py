@@ -1,18 +1,22 @@
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from noise_networks import pictures
+from noise_networks import pictures, residual_plan
 
 from noise import collection, learning, prepared, preparing
-from noise.learning import options_for
-from noise.preparing import Wanted, prepare
+from noise.gaussian_learning import GaussianSchedule
+from noise.learning import Options, options_for
+from noise.preparing import Described, Wanted, prepare
 from planner.plan import Breakpoint, Plan
 from profiles.errors import ArtifactError, CutError, InfeasibleError
 
 OPTIONS = options_for("laplace", count=2, gamma=None, equation=None, alpha=None, steps=20, curve=False)
+
+FEW = GaussianSchedule(steps=40)
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,18 @@ def test_a_breakpoint_that_is_no_candidate_stops_before_anything_is_learned(plan
     with pytest.raises(CutError, match="--at stem\\+relu"):
         list(prepare(odd, wanted(), tmp_path / "cuts", watch=told))
     assert not (tmp_path / "cuts").exists()
+
+
+@pytest.mark.long
+def test_cuts_that_are_shared_out_to_processes_are_learned_as_here(tmp_path: Path) -> None:
+    described = Described("noise_networks:pairs", "gaussian", 5.0, seed=1, options=replace(Options(), gaussian=FEW))
+    names = [one.name for one in residual_plan().candidates]
+    segments = tuple(Breakpoint(10.0**number, 10.0 ** (number + 1), name) for number, name in enumerate(names))
+    odd = msgspec.structs.replace(residual_plan(), breakpoints=segments)
+    there = list(prepare(odd, described, tmp_path / "there", jobs=2))
+    here = list(prepare(odd, described, tmp_path / "here", watch=told))
+    assert sorted(one.cut for one in there) == sorted(one.cut for one in here)
+    assert len(here) > 1
+    for one in (tmp_path / "here").rglob("*.safetensors"):
+        again = tmp_path / "there" / one.relative_to(tmp_path / "here")
+        assert again.read_bytes() == one.read_bytes()

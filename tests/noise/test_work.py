@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 import work_tasks
+from dask_cluster import cluster
 from joblib import cpu_count
 
 from noise import work
@@ -80,42 +79,6 @@ def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("noise.cluster.CONNECT_S", 1.0)
     with pytest.raises(PeerError, match="no Dask scheduler answers"):
         next(iter(work.each([1], work_tasks.square, on="tcp://127.0.0.1:9")))
-
-
-@contextmanager
-def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
-    """A scheduler and workers on loopback; each stops by itself after a while without work or a scheduler."""
-    started: list[subprocess.Popen[str]] = []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        made = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        started.append(made)
-        return made
-
-    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--idle-timeout", "120s")
-    assert scheduler.stderr is not None
-    address = ""
-    for line in scheduler.stderr:
-        if "Scheduler at:" in line:
-            address = line.split()[-1]
-            break
-    try:
-        made = [
-            start("worker", address, "--host", "127.0.0.1", "--no-nanny", "--nthreads", "1", "--death-timeout", "30")
-            for _ in range(workers)
-        ]
-        yield address, made
-    finally:
-        for one in started:
-            one.kill()
-            one.wait()
 
 
 @pytest.mark.long
