@@ -51,6 +51,7 @@ def test_closing_stops_the_processes(tmp_path: Path) -> None:
     tasks = [(str(tmp_path), number) for number in range(3)]
     results = work.each(tasks, work_tasks.slow_but_the_first, jobs=2)
     assert next(results)[1] == 0
+    _await_begun(tmp_path)
     results.close()  # type: ignore[attr-defined]
     pids = [int(one.read_text()) for one in tmp_path.glob("pid-*")]
     assert pids
@@ -58,6 +59,12 @@ def test_closing_stops_the_processes(tmp_path: Path) -> None:
     while any(map(_alive, pids)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(_alive, pids))
+
+
+def _await_begun(folder: Path) -> None:
+    until = time.monotonic() + 30
+    while not any(one.read_text() for one in folder.glob("pid-*")) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _alive(pid: int) -> bool:
@@ -111,6 +118,7 @@ def test_closing_stops_the_workers_of_a_cluster(tmp_path: Path) -> None:
         tasks = [(str(tmp_path), number) for number in range(3)]
         results = work.each(tasks, work_tasks.slow_but_the_first, on=address)
         assert next(results)[1] == 0
+        _await_begun(tmp_path)
         results.close()  # type: ignore[attr-defined]
         time.sleep(6)
         before = {one.name: one.stat().st_mtime_ns for one in tmp_path.glob("alive-*")}
