@@ -286,11 +286,16 @@ def _nats(task: Task, noise: GaussianMechanism) -> float:
 
 
 def bound_rows(on: Activations) -> Activations:
-    """As many rows as a bound is computed from."""
+    """As many rows as a bound is computed from, the first: learning's are in no order."""
+    return on.take(slice(0, most_bound_rows(on)))
+
+
+def most_bound_rows(on: Activations) -> int:
+    """How many rows a bound is computed from at most."""
     most = min(BOUND_ROWS, BOUND_ELEMENTS // on.elements)
     if most < ROWS_AN_ELEMENT * on.elements:
         most = min(most, math.isqrt(BOUND_PRODUCTS // on.elements))
-    return on.take(slice(0, max(16, most)))
+    return max(16, most)
 
 
 def found(task: Task, settled: Settled, schedule: GaussianSchedule, steps: int, curve: Sequence[TradeOff]) -> Found:

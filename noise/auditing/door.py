@@ -62,7 +62,8 @@ def audit(
     private_input(plan, cut)
     labels = _private(data) if private is None else private
     arrays = [array for noise, _ in noises.values() for _, array in sorted(to_arrays(noise).items())]
-    asked = ("audit", tuple(noises), digest(*arrays), effort, seed, _digests(labels), cut.network.model.weights)
+    levels, weights = [facts.quantisation for _, facts in noises.values()], cut.network.model.weights
+    asked = ("audit", tuple(noises), digest(*arrays), levels, effort, seed, _digests(labels), weights)
     checkpoint = Checkpoint(keep, key=work_key(plan, data, asked))
     on = grounds(plan, cut, data, effort=effort, private=labels)
     floor = floors(on, data, labels, effort=effort)

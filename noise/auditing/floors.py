@@ -10,7 +10,7 @@ from noise.audit.floors import attribute_from_label_percent, class_mean_image, m
 from noise.audit.image_quality import ImageQuality
 from noise.audit.record import Attempt, Attribute, Audited, Information, Reconstruction, Reidentification
 from noise.auditing.effort import Effort
-from noise.auditing.grounds import Grounds
+from noise.auditing.grounds import Grounds, evenly
 from noise.datasets.records import Dataset, Labels
 
 Array = NDArray[Any]
@@ -29,7 +29,7 @@ def floors(on: Grounds, data: Dataset, private: Mapping[str, tuple[Labels, Label
         )
         for name, (train, _) in private.items()
     }
-    labels = on.judged.labels[: effort.candidates]
+    labels = on.judged.labels[evenly(len(on.judged), effort.candidates)]
     return Audited(
         reconstruction=_reconstruction(on),
         reidentification=Reidentification(top1=among_class_percent(labels), n=len(labels), attack=LABEL),

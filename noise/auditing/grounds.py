@@ -75,7 +75,7 @@ def grounds(
     learning = data.without_holdout()[: effort.train_rows]
     known = cut.activations(learning, origin=data.name)
     every = cut.activations(data.test, origin=data.name)
-    rows, pairs = _evenly(len(every), effort.test_rows), _evenly(len(every), effort.pairs)
+    rows, pairs = evenly(len(every), effort.test_rows), evenly(len(every), effort.pairs)
     own = cut.fitting(learning.inputs, origin=data.name)[column][: len(known)]
     tests = cut.fitting(data.test.inputs, origin=data.name)[column][: len(every)]
     images = _images(own, tests[rows])
@@ -92,7 +92,7 @@ def grounds(
     )
 
 
-def _evenly(count: int, most: int | None) -> NDArray[np.int64]:
+def evenly(count: int, most: int | None) -> NDArray[np.int64]:
     """Rows that lie evenly: test data may be sorted by class."""
     return np.linspace(0, count - 1, min(count, most or count)).astype(np.int64)
 

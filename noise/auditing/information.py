@@ -20,7 +20,7 @@ from noise.audit.training import Strength, Training
 from noise.auditing.effort import Effort
 from noise.auditing.grounds import CLEAN, Array, Subject, side_by_side
 from noise.auditing.stage import Done, Result, Stage
-from noise.bounding import bounds
+from noise.bounding import bounds, judged_rows
 from noise.collection import BoundFacts
 from noise.gaussian_kinds import bound_rows
 from noise.mechanism import GaussianMechanism
@@ -80,7 +80,7 @@ class Estimates:
         """Proven, of the paper's noise: for one query and several."""
         noise, on = self.subject.laplace, self.subject.grounds
         assert noise is not None
-        inside, outside = (side_by_side(bound_rows(one).tensors) for one in (on.known, on.every))
+        inside, outside = (side_by_side(one.tensors) for one in (bound_rows(on.known), judged_rows(on.every)))
         found = ordered_laplace_bounds(noise, inside, outside, repeats=self.effort.queries)
         once = found[0]
         facts = {
@@ -100,7 +100,7 @@ class Estimates:
     def contrast(self) -> Result:
         """Proven from below, and how often the best adversary is right among as many candidates."""
         noise, random = cast(GaussianMechanism, self.subject.noise), np.random.default_rng(self.seed)
-        whitened = noise.whitened(bound_rows(self.subject.grounds.pairs).tensors)
+        whitened = noise.whitened(judged_rows(self.subject.grounds.pairs).tensors)
         return Result(asdict(contrast(torch.from_numpy(whitened).float(), random)))
 
 

@@ -51,10 +51,11 @@ def effort_line(audit: Audit) -> str:
     strengths = [f"decoder of {one.strength}" for one in attempts if one.attack == DECODER][:1]
     strengths += [f"classifier of {one.strength}" for one in audit.clean.attribute_details.values()][:1]
     rest = "; quick: fewer rows and weaker attacks, which flatter the noise" if audit.quick else ""
-    if any(one.stopped_improving is False for one in attempts):
-        rest += "; stopped before the decoder stopped improving"
-    tried = "".join(f", {one}" for one in strengths)
-    return f"{audit.seeds} seeds (± is half of the 95 % interval over them){tried}{rest}"
+    tried = [one.reconstruction.attempts for _, one in columns(audit) if one.reconstruction]
+    if any(one.stopped_improving is False for each in tried for one in each):
+        rest += "; stopped before every decoder had stopped improving"
+    strong = "".join(f", {one}" for one in strengths)
+    return f"{audit.seeds} seeds (± is half of the 95 % interval over them){strong}{rest}"
 
 
 def remarks_by_subject(audit: Audit) -> dict[str, list[str]]:
@@ -166,7 +167,7 @@ def _information(row: _Rows) -> Iterator[Row]:
     yield from row("bound ≤, nats", _of("information", "bound_nats"), proven)
     for count in SEVERAL:
         yield from row(f"  of {count}", _of("information", "bound_by_queries", count), f"of {count} inferences")
-    yield from row("mixture ≤, nats", _of("information", "mixture_bound_nats"), "proven: likewise, tighter")
+    yield from row("mixture ≤, nats", _of("information", "mixture_bound_nats"), "proven: likewise, from the classes")
     for count in SEVERAL:
         yield from row(f"  of {count}", _of("information", "mixture_by_queries", count), f"of {count} inferences")
 

@@ -16,7 +16,9 @@ from noise import auditing, collection
 from noise.audit import record
 from noise.audit.training import Strength
 from noise.auditing import stage
-from noise.auditing.floors import among_class_percent, entropy_nats
+from noise.auditing.floors import among_class_percent, entropy_nats, floors
+from noise.auditing.grounds import grounds
+from noise.auditing.tables import effort_line
 from noise.collection import Accuracy, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Split
@@ -128,6 +130,21 @@ def test_no_noise_is_the_ceiling_and_the_label_the_floor(both: record.Audit) -> 
     assert clean.reidentification.top1 == 100
     assert gaussian.reidentification.top1 >= floors.reidentification.top1
     assert clean.attributes["side"] > floors.attributes["side"]
+
+
+def test_a_decoder_that_had_not_stopped_is_told_whatever_it_attacked(both: record.Audit) -> None:
+    def stopped(one: record.Audited, value: bool) -> record.Audited:
+        assert one.reconstruction is not None
+        attempts = [msgspec.structs.replace(each, stopped_improving=value) for each in one.reconstruction.attempts]
+        made = msgspec.structs.replace(one.reconstruction, attempts=tuple(attempts))
+        return msgspec.structs.replace(one, reconstruction=made)
+
+    assert both.gaussian is not None
+    assert both.laplace is not None
+    every = {name: stopped(getattr(both, name), True) for name in ("clean", "gaussian", "laplace")}
+    assert "stopped before" not in effort_line(msgspec.structs.replace(both, **every))
+    every["gaussian"] = stopped(both.gaussian, False)
+    assert "stopped before" in effort_line(msgspec.structs.replace(both, **every))
 
 
 def test_several_kinds_lose_what_the_first_loses(both: record.Audit) -> None:
@@ -314,6 +331,22 @@ def test_a_class_that_no_attacker_saw_is_one_line(plan: Plan, data: Dataset) -> 
     train = Split(data.train.inputs, np.zeros_like(data.train.labels), data.train.private)
     with pytest.raises(DataError, match="in the test data alone"):
         auditing.audit(plan, {}, Dataset("x", train, data.test), effort=SMALL)
+
+
+def test_the_floor_of_identification_is_of_all_classes_where_test_data_are_sorted(
+    plan: Plan, data: Dataset
+) -> None:
+    order = np.argsort(data.test.labels, kind="stable")
+    test = Split(data.test.inputs[order], data.test.labels[order], {})
+    effort = replace(SMALL, test_rows=None, candidates=20)
+    cut = CutNetwork.of(plan)
+    by_class = Dataset("x", Split(data.train.inputs, data.train.labels, {}), test)
+    on = grounds(plan, cut, by_class, effort=effort, private={})
+    found = floors(on, by_class, {}, effort=effort).reidentification
+    assert found is not None
+    among = (np.bincount(data.test.labels) > len(data.test.labels) / 20).sum()
+    assert among > 1
+    assert found.top1 >= 100 * among / 20
 
 
 def test_floors_by_hand() -> None:

@@ -1,12 +1,14 @@
 """The bounds as they are printed and kept."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from noise.activations import Activations
 from noise.audit.covariance_bound import covariance_bound
-from noise.bounding import bounds
+from noise.bounding import bounds, judged_rows
 from noise.gaussian import DenseNormal, GaussianNoise
 from noise.randomness import SeededRandom
 
@@ -30,3 +32,10 @@ def test_noise_that_was_fitted_to_its_training_rows_is_not_bounded_by_them_alone
     assert found.bits >= truth
     assert found.form == "held-out"
     assert found.repeats["1"] == found.bits < found.repeats["10"]
+
+
+def test_judged_rows_hold_every_class_of_data_sorted_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noise.gaussian_kinds.BOUND_ROWS", 100)
+    sorted_by_class = replace(inputs(1000, seed=3), labels=np.repeat(np.arange(10), 100))
+    assert np.bincount(judged_rows(sorted_by_class).labels).tolist() == [10] * 10
+    assert len(judged_rows(inputs(50, seed=3))) == 50
