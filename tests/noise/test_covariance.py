@@ -8,7 +8,7 @@ from noise import covariance
 from noise.activations import Activations
 from noise.covariance import Separation, covariance_root, root, separation_roots, spread
 from noise.gaussian import LowRankNormal
-from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap
+from noise.gaussian_parameters import DenseFactor, Learnable, LearnedMap, LinearLearnable
 from noise.task import Budget, Task
 
 
@@ -68,7 +68,7 @@ def learnables(*sizes: int, gain: float = 1.0, mapped: bool = False) -> list[Lea
         with torch.no_grad():
             factor.lower.copy_(gain * torch.tril(start, -1))
             factor.log_diagonal.copy_((gain * start.diagonal()).log())
-        made.append(Learnable(factor, one))
+        made.append(LinearLearnable(factor, one))
     return made
 
 
@@ -90,7 +90,7 @@ def test_separation_is_the_mahalanobis_distance_written_out(mapped: bool) -> Non
     ]
     with torch.no_grad():
         found = float(Separation(*halves)(made))
-        noise = block_diagonal([one.normal.factor().numpy() for one in made])  # type: ignore[attr-defined]
+        noise = block_diagonal([one.factor.factor().numpy() for one in made])  # type: ignore[attr-defined]
         weight = block_diagonal(
             [one.map.weight.numpy() if one.map else np.eye(n) for one, n in zip(made, (3, 5), strict=True)]
         )

@@ -15,7 +15,8 @@ from runtime import cli
 
 COMMANDS = (
     *("profile", "link", "predictor fit", "predictor measure"),
-    *("cut", "show", "data", "data fetch", "models", "models train", "learn", "serve", "run", "split", "export"),
+    *("cut", "show", "data", "data fetch", "models", "models train", "learn", "audit", "explore"),
+    *("serve", "run", "split", "export"),
 )
 
 
