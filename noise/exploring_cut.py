@@ -52,7 +52,13 @@ def explore_cut(effort: auditing.Effort | None, task: CutTask, progress: Progres
         try:
             learn_into(out, plan, wanted, progress=progress)
         except InfeasibleError as error:
-            return LeftOut(name=plan.cut.name, folder=task.folder.name, noise=task.learning.kind, reason=str(error))
+            return LeftOut(
+                name=plan.cut.name,
+                folder=task.folder.name,
+                noise=task.learning.kind,
+                reason=str(error),
+                asked=wanted.asked,
+            )
     _, facts = collection.read(out)
     audit = _audited(task, plan, effort, progress)
     return _outcome(task, plan, facts, audit)

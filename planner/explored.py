@@ -68,13 +68,14 @@ class ExploredCut(Cut, frozen=True, kw_only=True, omit_defaults=True):
     unbeaten: bool = False
 
 
-class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A cut without noise of that kind, and why."""
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A cut without noise of that kind, and why. asked: how noise was looked for (`noise.learning.asked_for`)."""
 
     name: str
     folder: str
     noise: str
     reason: str
+    asked: str | None = None
 
 
 class Explored(

@@ -333,9 +333,7 @@ def test_a_class_that_no_attacker_saw_is_one_line(plan: Plan, data: Dataset) -> 
         auditing.audit(plan, {}, Dataset("x", train, data.test), effort=SMALL)
 
 
-def test_the_floor_of_identification_is_of_all_classes_where_test_data_are_sorted(
-    plan: Plan, data: Dataset
-) -> None:
+def test_the_floor_of_identification_is_of_all_classes_where_test_data_are_sorted(plan: Plan, data: Dataset) -> None:
     order = np.argsort(data.test.labels, kind="stable")
     test = Split(data.test.inputs[order], data.test.labels[order], {})
     effort = replace(SMALL, test_rows=None, candidates=20)
