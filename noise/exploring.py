@@ -215,7 +215,7 @@ def _kept(before: Explored | None, search: Search, folder: Path) -> Found:
 
 def _priced(one: ExploredCut, search: Search) -> ExploredCut:
     """At its own kind's price."""
-    priced = replace(search, cost=replace(search.cost, noise=one.noise)).candidate(one.edge_nodes)
+    priced = replace(search, cost=one.cost(search.cost)).candidate(one.edge_nodes)
     return msgspec.structs.replace(one, predicted=priced.predicted)
 
 

@@ -102,6 +102,8 @@ def _outcome(task: CutTask, plan: Plan, facts: NoiseFacts, audit: record.Audit |
         crossing=plan.cut.crossing,
         predicted=plan.predicted,
         noise=facts.kind,
+        linear=facts.kind == "channel" and facts.settings.get("map") != "bottleneck",
+        hidden=_hidden(facts),
         accuracy_loss_points=facts.accuracy.loss_points,
         interval_points=facts.accuracy.interval_points,
         test_inputs=facts.accuracy.n,
@@ -115,6 +117,11 @@ def _outcome(task: CutTask, plan: Plan, facts: NoiseFacts, audit: record.Audit |
         noise_file=task.noise_file,
         audit_file=None if audit is None else task.audit_file,
     )
+
+
+def _hidden(facts: NoiseFacts) -> int | None:
+    found = facts.settings.get("hidden")
+    return None if found is None else int(found)
 
 
 def _attacked(audit: record.Audit, told: record.Audited) -> Attacked:
