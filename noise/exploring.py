@@ -89,12 +89,12 @@ def explore(
     chosen = chosen_cuts(search, question)
     for name, one in ((EDGE, given.edge), (CLOUD, given.cloud), (LINK, given.link)):
         artifact.write(folder / name, one)
+    found = _kept(before, search, folder)
+    explored.write(folder, _record(given, question, found, complete=False))  # first: with it the folder is ours
     tasks = _tasks(folder, given, question, chosen)
-    found = _kept(before, search)
     for name, place in {(one.name, one.folder) for one in found.values() if isinstance(one, ExploredCut)}:
         _write_plan(folder / place, given, question, name)
-    explored.write(folder, _record(given, question, found, complete=False))
-    refused = [task for task in tasks if isinstance(found.get(_key(task)), LeftOut)]
+    refused = [task for task in tasks if _is_refused(found.get(_key(task)), task)]
     for done, task in enumerate(refused, start=1):
         yield found[_key(task)], done, len(tasks)
     asked = [task for task in tasks if task not in refused]
@@ -167,6 +167,13 @@ def _tasks(folder: Path, given: Measured, question: Question, chosen: Sequence[C
     return tasks
 
 
+def _is_refused(outcome: Outcome | None, task: CutTask) -> bool:
+    """Whether just this was looked for before, and not found."""
+    if not isinstance(outcome, LeftOut):
+        return False
+    return outcome.asked in (None, task.learning.wanted().asked)
+
+
 def _key(task: CutTask) -> tuple[str, str]:
     return task.folder.name, task.learning.kind
 
@@ -193,21 +200,22 @@ def _require_place(folder: Path, given: Measured, question: Question) -> Explore
     return None
 
 
-def _kept(before: Explored | None, search: Search) -> Found:
+def _kept(before: Explored | None, search: Search, folder: Path) -> Found:
     """What was found before, at the prices of now. A cut whose files are gone is forgotten."""
     if before is None:
         return {}
     found: Found = {(one.folder, one.noise): one for one in before.left_out}
     for one in before.cuts:
         edge = frozenset(one.edge_nodes)
-        if search.rules.objection(edge) is None:
+        stands = (folder / one.folder / one.noise_file).is_file()
+        if stands and search.rules.objection(edge) is None:
             found[(one.folder, one.noise)] = _priced(one, search)
     return found
 
 
 def _priced(one: ExploredCut, search: Search) -> ExploredCut:
     """At its own kind's price."""
-    priced = replace(search, cost=replace(search.cost, noise=one.noise)).candidate(one.edge_nodes)
+    priced = replace(search, cost=one.cost(search.cost)).candidate(one.edge_nodes)
     return msgspec.structs.replace(one, predicted=priced.predicted)
 
 

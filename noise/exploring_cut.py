@@ -52,7 +52,13 @@ def explore_cut(effort: auditing.Effort | None, task: CutTask, progress: Progres
         try:
             learn_into(out, plan, wanted, progress=progress)
         except InfeasibleError as error:
-            return LeftOut(name=plan.cut.name, folder=task.folder.name, noise=task.learning.kind, reason=str(error))
+            return LeftOut(
+                name=plan.cut.name,
+                folder=task.folder.name,
+                noise=task.learning.kind,
+                reason=str(error),
+                asked=wanted.asked,
+            )
     _, facts = collection.read(out)
     audit = _audited(task, plan, effort, progress)
     return _outcome(task, plan, facts, audit)
@@ -96,6 +102,8 @@ def _outcome(task: CutTask, plan: Plan, facts: NoiseFacts, audit: record.Audit |
         crossing=plan.cut.crossing,
         predicted=plan.predicted,
         noise=facts.kind,
+        linear=facts.kind == "channel" and facts.settings.get("map") != "bottleneck",
+        hidden=_hidden(facts),
         accuracy_loss_points=facts.accuracy.loss_points,
         interval_points=facts.accuracy.interval_points,
         test_inputs=facts.accuracy.n,
@@ -109,6 +117,11 @@ def _outcome(task: CutTask, plan: Plan, facts: NoiseFacts, audit: record.Audit |
         noise_file=task.noise_file,
         audit_file=None if audit is None else task.audit_file,
     )
+
+
+def _hidden(facts: NoiseFacts) -> int | None:
+    found = facts.settings.get("hidden")
+    return None if found is None else int(found)
 
 
 def _attacked(audit: record.Audit, told: record.Audited) -> Attacked:

@@ -1,5 +1,6 @@
 """Learns noise of a kind for a plan's cut: the user gives a budget, the kind's learner finds the rest."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -168,7 +169,7 @@ def learn(
         snr_inverse=snr_inverse,
         bound=bound,
         mixture_bound=mixture,
-        settings={**found.settings, "seed": seed},
+        settings={**found.settings, "seed": seed, "asked": asked_for(options, confident=confident, private=private)},
     )
     if not options.curve:
         found = replace(found, curve=())
@@ -241,6 +242,12 @@ def _begin(
         checkpoint.put("begun", seed=chosen)
         return checkpoint, chosen
     return checkpoint, int(begun[1]["seed"])
+
+
+def asked_for(options: Options | None, *, confident: bool, private: Labels | None) -> str:
+    """A digest of how noise was looked for: noise that was looked for otherwise is not what is asked for now."""
+    facts = (replace(options or Options(), curve=False), confident, _digest(private))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _digest(labels: Labels | None) -> str | None:

@@ -34,6 +34,11 @@ class Wanted:
     private: Labels | None = None
     options: Options | None = None
 
+    @property
+    def asked(self) -> str:
+        """How it is looked for, in a word that two of them share only where nothing differs."""
+        return learning.asked_for(self.options, confident=self.confident, private=self.private)
+
 
 @dataclass(frozen=True)
 class Described:
@@ -128,7 +133,7 @@ def prepare(
     on: str | None = None,
     jobs: int | None = 1,
 ) -> Iterator[PreparedCut]:
-    """The folder, cut by cut. What was learned before, for the same data, kind and budget, stays.
+    """The folder, cut by cut. What was learned before stays, where the same was asked for.
 
     on, jobs, watch: as `work.each` has them; watch is told the cut's name. Other processes take a `Described`.
     A cut for which no noise keeps the budget is left out; where it is the plan's own, InfeasibleError is raised.
@@ -185,4 +190,6 @@ def stands(out: Path, plan: Plan, wanted: Wanted) -> bool:
         return False
     asked = (wanted.kind, wanted.data.name, wanted.budget_points)
     found = (facts.kind, facts.data, facts.budget_points)
-    return found == asked and wanted.seed in (None, facts.settings.get("seed"))
+    # A file that does not say how its noise was looked for is older than that word.
+    alike = facts.settings.get("asked", wanted.asked) == wanted.asked
+    return found == asked and alike and wanted.seed in (None, facts.settings.get("seed"))

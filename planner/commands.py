@@ -108,7 +108,7 @@ def cut(
     )
     asked: dict[str, Any] = {"objective": chosen, "at": at, "constraints": constraints, "top": top}
     asked |= {"wire": wire, "noise": noise}
-    kept = None
+    kept, found = None, None
     if explored is None:
         if promise != Promise():
             raise PlanError(f"{promise.options}: of which cuts? give --explored DIR, a folder of `plan explore`")
@@ -124,8 +124,8 @@ def cut(
     if plot is not None:
         picture.write(plot, made)
     report(terminal, made, out=out)
-    if kept is not None and explored is not None:
-        explored_report.show_promised(terminal, kept, promise, explored)
+    if kept is not None and found is not None and explored is not None:
+        explored_report.show_promised(terminal, kept, promise, explored, complete=found.complete)
     for doubt in filter(None, (one.doubt for one in profiles)):
         terminal.say(f"doubtful: {doubt}")
     for written in filter(None, (out, plot)):

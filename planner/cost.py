@@ -34,7 +34,8 @@ def takes_noise(node: Node) -> bool:
 class CostModel:
     """Prices cuts of one network for two devices and a link.
 
-    wire: how float tensors are sent. noise: the kind that the edge will add, or None.
+    wire: how float tensors are sent. noise: the kind that the edge will add, or None. linear, hidden: of a channel's
+    map, where it is known, as `noise_flops` takes them.
     """
 
     edge: DeviceProfile
@@ -42,6 +43,8 @@ class CostModel:
     link: LinkProfile
     wire: str = "float32"
     noise: str | None = None
+    linear: bool = False
+    hidden: int = noise_cost.HIDDEN
 
     @cached_property
     def graph(self) -> LayerGraph:
@@ -114,7 +117,8 @@ class CostModel:
     def _noise_flops(self, kind: str, node: Node) -> int:
         rows, shape = (node.shape[0], node.shape[1:]) if node.shape[:1] == (self.edge.batch,) else (1, node.shape)
         channels, tokens = noise_cost.layout(self.graph, node.id, shape)
-        return rows * noise_cost.noise_flops(kind, channels, tokens=tokens)
+        flops = noise_cost.noise_flops(kind, channels, tokens=tokens, linear=self.linear, hidden=self.hidden)
+        return rows * flops
 
     def price(self, edge_nodes: Iterable[str], crossing: Iterable[Node]) -> Predicted:
         """A cut's parts. edge_nodes: closed under what they need."""

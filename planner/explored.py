@@ -9,10 +9,13 @@
 No torch here.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from planner.cost import CostModel
+from planner.noise_cost import HIDDEN
 from planner.plan import Cut, PlannedDevice, Predicted
 from profiles import artifact
 from profiles.artifact import Count, NonNegative
@@ -48,11 +51,14 @@ class ExploredCut(Cut, frozen=True, kw_only=True, omit_defaults=True):
 
     predicted: with the explored devices and link. accuracy_loss_points, interval_points: of test inputs under sampled
     noise. bound_bits: proven, of I(x; a') (null: nothing is proven); mixture_bound_bits: a tighter one.
+    linear, hidden: of a channel, the form of its map, which decides what it costs the edge.
     folder, noise_file, audit_file: relative to the record's. unbeaten: on the Pareto front (`dominance`).
     """
 
     predicted: Predicted
     noise: str
+    linear: bool = False
+    hidden: Count | None = None
     accuracy_loss_points: float | None
     interval_points: Interval | None = None
     test_inputs: Count = 0
@@ -67,14 +73,19 @@ class ExploredCut(Cut, frozen=True, kw_only=True, omit_defaults=True):
     audit_file: str | None = None
     unbeaten: bool = False
 
+    def cost(self, model: CostModel) -> CostModel:
+        """The model with this cut's own noise."""
+        return replace(model, noise=self.noise, linear=self.linear, hidden=self.hidden or HIDDEN)
 
-class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A cut without noise of that kind, and why."""
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A cut without noise of that kind, and why. asked: how noise was looked for (`noise.learning.asked_for`)."""
 
     name: str
     folder: str
     noise: str
     reason: str
+    asked: str | None = None
 
 
 class Explored(

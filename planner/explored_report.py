@@ -48,14 +48,19 @@ def say_beyond(terminal: Terminal, found: "Explored") -> None:
         )
 
 
-def show_promised(terminal: Terminal, found: "Promised", promise: "Promise", folder: Path) -> None:
-    """The explored cuts at the prices here, what the chosen one keeps, and where its noise lies."""
+def show_promised(
+    terminal: Terminal, found: "Promised", promise: "Promise", folder: Path, *, complete: bool = True
+) -> None:
+    """The explored cuts at the prices here, what the chosen one keeps, and where its noise lies. complete: whether
+    all that was asked of the exploration is there."""
     from planner.promised import repriced
 
     chosen = found.chosen
     show(terminal, repriced(found.rows), title="explored, priced for these devices and this link", chosen=chosen)
     kept = f", which keeps {promise.options}" if promise.options else ""
     _say(terminal, f"{reaches(chosen)}{kept}")
+    if not complete:
+        terminal.warn("the exploration is not complete; cuts that it has not reached may be better")
     if promise.max_reconstruction_db is not None:
         how = "quick attacks" if chosen.attacked is not None and chosen.attacked.quick else "attacks"
         _say(terminal, f"the reconstruction is what {how} got when this was explored; it bounds no other attack")

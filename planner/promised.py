@@ -71,7 +71,11 @@ def cut(
     for kind in kinds:
         cost = cost_model(edge, cloud, link, objective=objective, wire=wire, noise=kind)
         searches[kind] = Search(constraints.rules(edge.graph), cost, objective, constraints.limits(cost))
-    rows = tuple(_priced(one, searches[one.noise], promise) for one in explored.cuts if one.noise in searches)
+    rows = tuple(
+        _priced(one, _of_its_noise(one, searches[one.noise], constraints), promise)
+        for one in explored.cuts
+        if one.noise in searches
+    )
     if at is not None:
         wanted = replace(searches[kinds[0]], limits=()).at(at)
         looked_at = [one for one in rows if frozenset(one.explored.edge_nodes) == frozenset(wanted.edge_nodes)]
@@ -120,6 +124,12 @@ def _kinds(explored: Explored, noise: str | None) -> list[str]:
 def repriced(rows: Sequence[Priced]) -> tuple[ExploredCut, ...]:
     """The explored cuts at the prices here."""
     return tuple(msgspec.structs.replace(one.explored, predicted=one.candidate.predicted) for one in rows)
+
+
+def _of_its_noise(one: ExploredCut, search: Search, constraints: Constraints) -> Search:
+    """The search at the price of the noise that was learned, which a wider map raises."""
+    cost = one.cost(search.cost)
+    return search if cost == search.cost else replace(search, cost=cost, limits=constraints.limits(cost))
 
 
 def _priced(one: ExploredCut, search: Search, promise: Promise) -> Priced:

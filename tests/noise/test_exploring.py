@@ -1,5 +1,6 @@
 """Exploring small networks: what the folder says, what stands is kept, what cannot be is left out."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -148,6 +149,23 @@ def test_what_stands_is_kept_and_what_is_gone_is_made_anew(
     assert [one.attacked for one in again.cuts] == [one.attacked for one in before.cuts]
 
 
+def test_noise_that_was_looked_for_otherwise_does_not_stand(
+    copy: Path, given: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = counted(monkeypatch)
+    first, second = explored.read(copy).cuts
+    only = replace(QUESTION, count=0, at=(first.name,))
+    for other in (replace(only, steps=41), replace(only, learning=replace(only.learning, confident=True))):
+        done.clear()
+        with contextlib.suppress(InfeasibleError):
+            list(explore(copy, given, other, jobs=1))
+        assert done[:1] == [f"learn {first.name}"]
+    # And a cut that is not asked for, whose noise is gone, is no choice any more.
+    (copy / second.folder / second.noise_file).unlink()
+    list(explore(copy, given, only, jobs=1))
+    assert [one.name for one in explored.read(copy).cuts] == [first.name]
+
+
 def test_other_profiles_and_more_cuts_add_to_the_folder_and_price_anew(
     copy: Path, given: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +202,9 @@ def test_a_cut_that_no_noise_keeps_the_budget_at_is_left_out_and_not_tried_again
     with pytest.raises(InfeasibleError):
         list(explore(tmp_path / "x", given, QUESTION, jobs=1))
     assert len(tried) == 2
+    with pytest.raises(InfeasibleError):
+        list(explore(tmp_path / "x", given, replace(QUESTION, steps=80), jobs=1))
+    assert len(tried) == 4
 
 
 def test_a_folder_of_something_else_is_left_alone(copy: Path, given: Measured, tmp_path: Path) -> None:

@@ -134,6 +134,21 @@ def test_the_choice_is_the_cheapest_of_all_that_keep_the_promise(
     assert {one.cut for one in made.plan.breakpoints} <= set(price)
 
 
+def test_a_channel_is_priced_with_the_map_that_was_learned(plan: Plan, lenet_profile: DeviceProfile) -> None:
+    found = explored_of(plan, {plan.candidates[1].name: ("channel", 5.0, None)})
+
+    def share(**form: Any) -> float:
+        one = msgspec.structs.replace(found.cuts[0], **form)
+        known = msgspec.structs.replace(found, cuts=(one,))
+        made = promised.cut(lenet_profile, lenet_profile, WIFI, explored=known, promise=Promise(9.0))
+        assert made.plan.settings.noise_share is not None
+        return made.plan.settings.noise_share
+
+    assert share(hidden=16) == share()
+    assert share(hidden=512) > 8 * share()
+    assert share(linear=True) > 8 * share()
+
+
 FOUND = (("channel", 12.0, 18.0), ("channel", 8.0, 14.5), ("channel", 4.0, 13.0))
 
 
@@ -184,6 +199,13 @@ def test_the_command_chooses_and_says_where_the_noise_is(
 
     named = command(plan_command, folder, "--max-bound-bits", "8", "--at", second, "--json")
     assert json.loads(named.out)["cut"]["name"] == second
+
+
+def test_an_exploration_that_was_stopped_is_told(folder: Path, plan_command: Callable[..., Any]) -> None:
+    whole = explored.read(folder / "explored")
+    assert "not complete" not in command(plan_command, folder, "--max-bound-bits", "8").err
+    explored.write(folder / "explored", msgspec.structs.replace(whole, complete=False))
+    assert "not complete" in command(plan_command, folder, "--max-bound-bits", "8").err
 
 
 @pytest.mark.parametrize(
