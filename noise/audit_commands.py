@@ -66,6 +66,11 @@ def audit(
     noises = _noises(noise or [])
     cut = auditing.checked(planned, noises)
     dataset = catalog.load_dataset(data)
+    if cut.beside:
+        terminal.warn(
+            f"sent as they are, without noise, and attacked by nothing here: {', '.join(cut.beside)} (integers, or "
+            "what public inputs decide)"
+        )
     private = _private(dataset, private_labels)
     for kind, (_, facts) in noises.items():
         if facts.data != dataset.name:

@@ -51,8 +51,8 @@ def explore(
 ) -> None:
     """Learn noise at several cuts and attack each: what every cut costs and what it tells.
 
-    Takes the best legal cuts, and the deeper ones that you allow; a deeper cut tells less and computes more on the
-    edge. `plan cut --explored` then chooses among them by what may be told at most.
+    Takes the best legal cuts, and the deeper ones that you allow; a deeper cut mostly tells less and computes more on
+    the edge. `plan cut --explored` then chooses among them by what may be told at most.
 
     Killed, the same command goes on where it was; with more cuts or kinds it adds to the folder.
 
