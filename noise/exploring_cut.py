@@ -96,6 +96,8 @@ def _outcome(task: CutTask, plan: Plan, facts: NoiseFacts, audit: record.Audit |
         bound, interval, form = facts.bound.bits, facts.bound.interval_bits, facts.bound.form
     elif told is not None and told.information.bound_nats is not None:
         bound, form = told.information.bound_nats / math.log(2), told.information.bound_form
+        if (nats := told.information.bound_interval_nats) is not None:
+            interval = nats[0] / math.log(2), nats[1] / math.log(2)
     return ExploredCut(
         name=plan.cut.name,
         edge_nodes=plan.cut.edge_nodes,

@@ -1,7 +1,8 @@
 """The door for work that falls into independent tasks: processes here (joblib), or a Dask cluster.
 
 A task is a small description that can be pickled; what it makes lies in files of its own, so that a task that is run
-again goes on where it was. A worker that is lost costs its task alone, which runs again.
+again goes on where it was. A worker that is lost on a cluster costs its task alone, which runs again; processes here
+end together, and what was running goes on from its files.
 """
 
 import os

@@ -64,6 +64,9 @@ def show_promised(
     if promise.max_reconstruction_db is not None:
         how = "quick attacks" if chosen.attacked is not None and chosen.attacked.quick else "attacks"
         _say(terminal, f"the reconstruction is what {how} got when this was explored; it bounds no other attack")
+    strengths = {one.explored.attacked.quick for one in found.rows if one.explored.attacked is not None}
+    if promise.max_reconstruction_db is not None and len(strengths) > 1:
+        terminal.warn("some cuts were attacked quickly, others in full; a weaker attack keeps a promise more easily")
     at = folder if folder.is_dir() else folder.parent
     terminal.say(f"noise: {at / chosen.folder / chosen.noise_file}; plan run PLAN --noise takes it")
 

@@ -10,8 +10,9 @@ from profiles.errors import CutError
 
 @dataclass(frozen=True)
 class Promise:
-    """max_bound_bits: of the proven bound on I(x; a'). max_reconstruction_db: PSNR of the strongest attempt that was
-    made; what this attack got, no bound on others. None: no such limit."""
+    """max_bound_bits: of the proven bound on I(x; a'), not of its interval's upper end, which is said.
+    max_reconstruction_db: PSNR of the strongest attempt that was made; what this attack got, no bound on others.
+    None: no such limit."""
 
     max_bound_bits: float | None = None
     max_reconstruction_db: float | None = None
@@ -57,10 +58,18 @@ class Promise:
 
 def reaches(one: ExploredCut) -> str:
     """What a cut keeps, in words."""
+    most = _most(one)
     bound = "nothing is proven" if one.bound_bits is None else f"a proven bound of {one.bound_bits:.2f} bits"
+    if most is not None and one.bound_bits != most:
+        bound += f" (by its 95 % interval up to {most:.2f})"
     psnr = None if one.attacked is None else one.attacked.psnr_db
     seen = "no reconstruction was tried" if psnr is None else f"reconstructed at {psnr:.2f} dB"
     return f"{one.name} with {one.noise} noise: {bound}, {seen}"
+
+
+def _most(one: ExploredCut) -> float | None:
+    """Bits of the bound, at the upper end of its interval where that is known."""
+    return one.bound_bits if one.bound_interval_bits is None else one.bound_interval_bits[1]
 
 
 def nearest(cuts: Iterable[ExploredCut], promise: Promise) -> ExploredCut:

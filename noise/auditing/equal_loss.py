@@ -13,6 +13,9 @@ from noise.task import Budget, Task
 from profiles.codec import Quantisation
 from profiles.errors import InfeasibleError
 
+#: Points that others are brought to where the first loses none, as sampling may have it.
+LEAST = 0.05
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -33,13 +36,13 @@ def at_equal_loss(
     cut: CutNetwork, noises: Mapping[str, tuple[Mechanism, NoiseFacts]], test: Activations, *, seed: int
 ) -> dict[str, Compared]:
     """The first as its file has it, that is what will run; the others at the gain at which they lose as much on the
-    test inputs, to a factor of 1.01 in the gain.
+    test inputs, to a factor of 1.01 in the gain; at LEAST points where the first loses nothing.
 
     Raises InfeasibleError where one loses more at its weakest, or less at its strongest.
     """
     made: dict[str, Compared] = {}
     for kind, (noise, facts) in noises.items():
-        task = Task(cut, test, test, Budget(next(iter(made.values())).loss_points if made else 0.0), seed)
+        task = Task(cut, test, test, Budget(max(LEAST, next(iter(made.values())).loss_points) if made else 0.0), seed)
         if made:
             matched = calibrated(task, cast(GaussianMechanism, noise))
             if matched.noise is None:
