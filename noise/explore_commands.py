@@ -126,8 +126,14 @@ def _measured(
             raise PlanError(f"{edge}: a profile of {given.edge.model.source}, explored is {model}; give one of it")
         return given
     if (folder / EDGE).is_file() and (folder / CLOUD).is_file():
+        given = Measured(device.read(folder / EDGE), device.read(folder / CLOUD), known)
+        if given.edge.model.source not in (None, model):
+            raise PlanError(
+                f"{folder}: has profiles of {given.edge.model.source}, explored is {model}; choose a new folder with "
+                "--out"
+            )
         terminal.say(f"profiles: those of {folder}")
-        return Measured(device.read(folder / EDGE), device.read(folder / CLOUD), known)
+        return given
     with terminal.progress(f"profiling {model}") as advance:
         here = profile(model, progress=advance)
     for name in (EDGE, CLOUD):

@@ -182,6 +182,8 @@ def _require_place(folder: Path, given: Measured, question: Question) -> Explore
     """What was explored there before. Raises ArtifactError where that was something else."""
     if (folder / explored.FILE).is_file():
         before = explored.read(folder)
+        if not before.cuts and not before.left_out:
+            return before  # nothing was found yet that something else could be mixed with
         asked = question.learning
         for what, theirs, ours in (
             ("the network", before.model.architecture, given.edge.model.architecture),

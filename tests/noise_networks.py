@@ -114,6 +114,11 @@ def pairs() -> Any:
     return (made.train.inputs, made.train.labels), (made.test.inputs, made.test.labels)
 
 
+def vectors_of_two() -> Any:
+    """Inputs that none of the networks takes."""
+    return tuple((inputs[:, :2], labels) for inputs, labels in pairs())
+
+
 def sides() -> Any:
     """The private label alone, as a user's function returns it: train and test, in the order of `pairs`."""
     made = data()

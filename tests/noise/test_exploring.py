@@ -29,7 +29,7 @@ from planner.plan import Plan
 from planner.search import Search
 from profiles import artifact
 from profiles.device import DeviceProfile
-from profiles.errors import ArtifactError, CutError, InfeasibleError
+from profiles.errors import ArtifactError, CutError, DataError, InfeasibleError
 from profiles.link import presets
 from profiles.profiling import profile
 
@@ -214,6 +214,23 @@ def test_a_folder_of_something_else_is_left_alone(copy: Path, given: Measured, t
     other = replace(QUESTION, learning=replace(QUESTION.learning, budget_points=2.0))
     with pytest.raises(ArtifactError, match=r"a budget of 5.0, asked for is 2.0; choose a new folder"):
         list(explore(copy, given, other, jobs=1))
+
+
+def test_an_exploration_that_found_nothing_yet_is_in_nobodys_way(copy: Path, given: Measured, tmp_path: Path) -> None:
+    wrong = replace(QUESTION, learning=replace(QUESTION.learning, data="noise_networks:vectors_of_two"))
+    with pytest.raises(DataError, match="inputs of shape"):
+        list(explore(tmp_path / "x", given, wrong, jobs=1))
+    assert explored.read(tmp_path / "x").data == "noise_networks:vectors_of_two"
+    for one in copy.glob("*-*"):
+        shutil.copytree(one, tmp_path / "x" / one.name, dirs_exist_ok=True)
+    list(explore(tmp_path / "x", given, QUESTION, jobs=1))
+    assert explored.read(tmp_path / "x").data == "noise_networks:pairs"
+
+
+def test_the_command_never_explores_the_network_of_before(copy: Path, plan_command: Callable[..., Any]) -> None:
+    done = plan_command("explore", "noise_networks:two_layers", "--data", "noise_networks:pairs", "--out", copy)
+    assert done.code == 2
+    assert "profiles of noise_networks:residual, explored is noise_networks:two_layers" in done.err
 
 
 @pytest.mark.parametrize(("count", "deeper"), [(1, 0), (2, 1), (1, 2), (9, 0), (0, 2)])
