@@ -58,6 +58,7 @@ def audit(
     from profiles import artifact
 
     place = out or plan.with_name("audit.json")
+    artifact.require_writable(place)  # a folder has no suffix to change
     pictured = pictures or place.with_suffix(".png")
     page.require_format(pictured)
     artifact.require_writable(place, pictured, beside=[plan, *(noise or [])])
@@ -97,6 +98,8 @@ def audit(
     show(terminal, found)
     if not page.installed():
         terminal.say("no page of pictures: matplotlib is not installed; pip install 'shredder-plan[plot]'")
+    elif pictures is not None and not shown:
+        terminal.warn(f"{pictures}: not written, the inputs are no pictures")
     terminal.say(f"written: {place}" + (f", {pictured}" if shown else ""))
     terminal.document(artifact.encode(found))
 

@@ -127,12 +127,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     A link is followed; a device or a pipe is written to, never replaced. Raises ArtifactError where the folder does
     not take the file.
     """
-    path = Path(os.path.realpath(path))
     temporary = ""
     try:
-        if _is_special(path):
+        if _is_special(path):  # asked before links are followed: that of /dev/stdout leads a pipe's reader nowhere
             path.write_bytes(data)
             return
+        path = Path(os.path.realpath(path))
         temporary = _temporary(path)
         with open(temporary, "wb") as stream:
             stream.write(data)

@@ -60,7 +60,8 @@ class Terminal:
             def on_broken_pipe(self) -> None:  # rich would exit with 1; whoever starts commands knows better
                 raise BrokenPipeError
 
-        return Passing(stderr=stderr, highlight=False, soft_wrap=False)
+        # emoji: a data set may be called `mine:one:`, and a table's cells and title are as they are given
+        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
 
     def say(self, line: str) -> None:
         """A line for people."""

@@ -68,7 +68,7 @@ def audit(
     on = grounds(plan, cut, data, effort=effort, private=labels)
     floor = floors(on, data, labels, effort=effort)
     compared = at_equal_loss(cut, noises, on.every, seed=seed)
-    subjects = [Subject(CLEAN, None, {}, on)]
+    subjects = [Subject(CLEAN, None, cut.levels_of(on.known.tensors, on.known.beside), on)]
     subjects += [Subject(kind, one.noise, one.levels, on) for kind, one in compared.items()]
     stages: list[Stage] = []
     for subject in subjects:

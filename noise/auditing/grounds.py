@@ -25,6 +25,8 @@ Array = NDArray[Any]
 
 #: What crosses without noise, among what is audited.
 CLEAN = "clean"
+#: With fewer there is nothing to learn an attack from, or to judge it on.
+LEAST_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,15 @@ def grounds(
     effort: Effort,
     private: Mapping[str, tuple[Labels, Labels]],
 ) -> Grounds:
-    """Compute what crosses. Raises DataError where the network takes several private inputs."""
+    """Compute what crosses. Raises DataError where the network takes several private inputs, or there are
+    fewer than LEAST_ROWS."""
     column = private_input(plan, cut)
     learning = data.without_holdout()[: effort.train_rows]
+    if min(len(learning.labels), len(data.test.labels)) < LEAST_ROWS:
+        raise DataError(
+            f"{data.name}: {len(learning.labels)} rows to attack with (a tenth is held out) and "
+            f"{len(data.test.labels)} test rows, an audit takes {LEAST_ROWS} or more of each; give more data"
+        )
     known = cut.activations(learning, origin=data.name)
     every = cut.activations(data.test, origin=data.name)
     rows, pairs = evenly(len(every), effort.test_rows), evenly(len(every), effort.pairs)

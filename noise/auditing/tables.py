@@ -55,7 +55,11 @@ def effort_line(audit: Audit) -> str:
     if any(one.stopped_improving is False for each in tried for one in each):
         rest += "; stopped before every decoder had stopped improving"
     strong = "".join(f", {one}" for one in strengths)
-    return f"{audit.seeds} seeds (± is half of the 95 % interval over them){strong}{rest}"
+    return f"{_seeds(audit.seeds)}{strong}{rest}"
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds (± is half of the 95 % interval over them)"
 
 
 def remarks_by_subject(audit: Audit) -> dict[str, list[str]]:
@@ -195,4 +199,4 @@ def _with(found: object, pair: Callable[..., tuple[float | None, Interval | None
 
 
 def _figure(value: float | None, digits: int = 2) -> str | None:
-    return None if value is None else f"{value:.{digits}f}"
+    return None if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: never -0.0

@@ -15,7 +15,7 @@ from noise_networks import pictures
 from noise import auditing, collection
 from noise.audit import record
 from noise.audit.training import Strength
-from noise.auditing import stage
+from noise.auditing import stage, tables
 from noise.auditing.floors import among_class_percent, entropy_nats, floors
 from noise.auditing.grounds import grounds
 from noise.auditing.tables import effort_line
@@ -27,6 +27,7 @@ from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.mechanism import Mechanism
 from planner.plan import Plan
 from profiles import artifact
+from profiles.codec import Quantisation
 from profiles.errors import DataError, InfeasibleError
 
 SMALL = replace(
@@ -287,6 +288,7 @@ def test_the_command_writes_record_and_page_and_prints_json(files: Path, plan_co
         (("--noise", "missing.safetensors"), "no such file"),
         (("--out", "plan.json"), "is read here as well"),
         (("--out", "plan.json/x"), "cannot be written"),
+        (("--out", "."), "is a folder"),
         (("--pictures", "page.txt"), "expected a name that ends in"),
         (("--noise", "other.safetensors"), "learned for another network"),
     ],
@@ -316,6 +318,16 @@ def test_a_plan_that_does_not_say_where_its_model_is(
     assert "does not say where its model is" in done.err
 
 
+def test_a_page_that_cannot_be_is_said(tmp_path: Path, plan_command: Callable[..., Any]) -> None:
+    artifact.write(tmp_path / "plan.json", noise_networks.two_layers_plan())
+    asked = ("--data", "noise_networks:pairs", "--pictures", tmp_path / "page.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auditing, "QUICK", replace(SMALL, name="quick", seeds=1))
+        done = plan_command("audit", tmp_path / "plan.json", *asked, "--quick")
+    assert done.code == 0, done.err
+    assert "page.png: not written, the inputs are no pictures" in done.err.replace("\n", "")
+
+
 def test_vectors_have_no_page_and_no_ssim(tmp_path: Path) -> None:
     planned, data = noise_networks.two_layers_plan(), noise_networks.data()
     found = auditing.audit(planned, {}, data, effort=replace(SMALL, seeds=1), pictures=tmp_path / "page.png")
@@ -325,6 +337,35 @@ def test_vectors_have_no_page_and_no_ssim(tmp_path: Path) -> None:
     assert found.floors.attributes["side"] < 60
     assert found.accuracy_loss_points == 0
     assert not (tmp_path / "page.png").exists()
+
+
+def test_of_int8_clean_tensors_are_rounded_too(plan: Plan, data: Dataset) -> None:
+    rounded = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wire="int8"))
+    noise = of_normal(rounded, 0.4)
+    levels = {node: Quantisation.over(-4.0, 4.0) for node in noise.nodes}
+    facts = msgspec.structs.replace(facts_of(rounded, noise, "pictures"), quantisation=levels)
+    found = auditing.audit(rounded, {"gaussian": (noise, facts)}, data, effort=replace(SMALL, seeds=1))
+    assert found.clean.reidentification is not None
+    assert found.gaussian is not None
+    assert found.gaussian.reidentification is not None
+    assert found.clean.reidentification.top1 > 90
+    assert found.clean.reidentification.top1 >= found.gaussian.reidentification.top1
+
+
+def test_too_few_rows_are_one_line(plan: Plan, data: Dataset, tmp_path: Path) -> None:
+    few = Dataset("few", data.train[:10], data.test)
+    with pytest.raises(DataError, match="few: 9 rows to attack with"):
+        auditing.audit(plan, {}, few, effort=SMALL, keep=tmp_path / "keep")
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_and_seeds_in_words(both: record.Audit) -> None:
+    assert both.gaussian is not None
+    nothing_lost = msgspec.structs.replace(both.gaussian, accuracy_loss_points=-0.001)
+    _, rows = tables.table(msgspec.structs.replace(both, gaussian=nothing_lost))
+    assert "0.00" in rows[0].cells
+    assert "-0.00" not in rows[0].cells
+    assert tables.effort_line(msgspec.structs.replace(both, seeds=1)).startswith("1 seed,")
 
 
 def test_a_class_that_no_attacker_saw_is_one_line(plan: Plan, data: Dataset) -> None:

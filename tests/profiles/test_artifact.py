@@ -132,6 +132,11 @@ def test_a_link_is_followed_and_a_pipe_or_device_is_never_replaced(tmp_path: Pat
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert pipe.is_fifo()
+    reader, writer = os.pipe()
+    artifact.write_bytes(Path(f"/dev/fd/{writer}"), b"unnamed")
+    assert os.read(reader, 100) == b"unnamed"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_an_input_is_never_written_over(tmp_path: Path) -> None:
