@@ -1,4 +1,4 @@
-"""How a bottleneck is found for a budget: the narrowest perceptron whose answers keep it."""
+"""How a bottleneck is found for a budget: the narrowest perceptron whose answers keep it with noise to spare."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import torch
 
 from noise.bottleneck_parameters import LearnedBottleneck
 from noise.covariance import MOST_ELEMENTS, spread
-from noise.gaussian_kinds import Work, found
+from noise.gaussian_kinds import Settled, Work, found
 from noise.gaussian_learning import GaussianSchedule, Steering
 from noise.gaussian_parameters import Learnable
 from noise.task import Found, Task
@@ -34,22 +34,32 @@ class Width:
 WIDTHS = (Width(HIDDEN, 1, 256, 0.0), Width(64, 2, 512, 0.5), Width(512, 3, 512, 0.5))
 #: A wider one may take so many FLOPs of those of the edge half: beyond, a deeper cut is the better map.
 MOST_SHARE = 0.5
+#: Noise that had to be made weaker than this share of what it was learned at, to keep the budget: the map spends most
+#: of it, and a wider one is tried too.
+STARVED = 0.7
 
 
 def learn_bottleneck(
     task: Task, *, schedule: GaussianSchedule, curve: bool = False, hidden: int | None = None
 ) -> Found | None:
     """The channel whose map is a bottleneck; None where none keeps the budget. hidden: this width alone."""
+    best: Settled | None = None
+    kept: Found | None = None
     for width in _widths(task, hidden):
         steps, batch = width.steps * schedule.steps, max(schedule.batch, width.batch)
         longer = replace(schedule, steps=steps, batch=batch, steering=STEERING, blends=width.blends)
         stage = f"bottleneck-{width.hidden}"
         work = Work(task, lambda: BETA, lambda width=width: _learnables(task, width.hidden), longer, stage)  # type: ignore[misc]
         settled = work.settled(retreats=(1.0,))
-        if settled is not None:
+        if settled is None:
+            continue
+        if best is None or settled.nats < best.nats:
+            best = settled
             told = replace(settled, settings=settled.settings | {"map": "bottleneck", "hidden": width.hidden})
-            return found(task, told, longer, steps, work.curve() if curve else ())
-    return None
+            kept = found(task, told, longer, steps, work.curve() if curve else ())
+        if float(settled.settings["gain"] or 0) >= STARVED:
+            break
+    return kept
 
 
 def _widths(task: Task, hidden: int | None) -> Sequence[Width]:

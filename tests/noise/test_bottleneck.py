@@ -183,3 +183,36 @@ def test_separation_is_the_squared_distance_of_means_in_what_blurs_them() -> Non
     expected = (means[1] - means[0]) ** 2 / (1 + within)
     found = batch_separation([One()], [torch.from_numpy(rows)], np.zeros(400), private)  # type: ignore[list-item]
     assert float(found) == pytest.approx(expected, rel=1e-9)
+
+
+def test_where_the_map_spends_the_budget_a_wider_one_is_tried_and_the_better_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gains and bounds as learning found them, by width: starved, worse and starved, enough."""
+    from noise import bottleneck_learning
+    from noise.gaussian_kinds import Settled
+
+    work = task()
+    tried: list[int] = []
+    results = {16: (0.4, 9.0), 64: (0.5, 11.0), 512: (0.9, 5.0), 8: (0.3, 4.0)}
+
+    def settled(self: Any, retreats: Any) -> Settled:
+        width = int(self.stage.split("-")[1])
+        tried.append(width)
+        gain, nats = results[width]
+        return Settled(some(), {"gain": gain}, nats)
+
+    monkeypatch.setattr(bottleneck_learning.Work, "settled", settled)
+    monkeypatch.setattr(bottleneck_learning, "_share", lambda task, hidden: 0.1)
+    found = learn_bottleneck(work, schedule=BRIEF)
+    assert tried == [16, 64, 512]
+    assert found is not None
+    assert found.settings["hidden"] == 512
+    results[512] = (0.9, 10.0)
+    again = learn_bottleneck(work, schedule=BRIEF)
+    assert again is not None
+    assert again.settings["hidden"] == 16
+    results[16] = (0.8, 9.0)
+    tried.clear()
+    learn_bottleneck(work, schedule=BRIEF)
+    assert tried == [16]
