@@ -113,7 +113,7 @@ def _measured(
     terminal: Terminal, model: str, folder: Path, edge: Path | None, cloud: Path | None, link: str
 ) -> "Measured":
     """The given profiles, or this machine's for both sides: as the folder has them from before, or measured."""
-    from noise.exploring import CLOUD, EDGE, Measured
+    from noise.exploring import CLOUD, EDGE, Measured, require_unused
     from profiles import artifact, device
     from profiles import link as links
     from profiles.errors import PlanError
@@ -134,6 +134,7 @@ def _measured(
             )
         terminal.say(f"profiles: those of {folder}")
         return given
+    require_unused(folder)
     with terminal.progress(f"profiling {model}") as advance:
         here = profile(model, progress=advance)
     for name in (EDGE, CLOUD):

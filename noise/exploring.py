@@ -197,9 +197,14 @@ def _require_place(folder: Path, given: Measured, question: Question) -> Explore
                     f"{folder}: explored for {what} {theirs}, asked for is {ours}; choose a new folder with --out"
                 )
         return before
-    if folder.is_dir() and {one.name for one in folder.iterdir()} - {EDGE, CLOUD, LINK}:
-        raise ArtifactError(f"{folder}: holds something else than an exploration; choose a new or an empty folder")
+    require_unused(folder, but=(EDGE, CLOUD, LINK))
     return None
+
+
+def require_unused(folder: Path, *, but: Sequence[str] = ()) -> None:
+    """Raises ArtifactError where the folder holds anything but these names and is no exploration's."""
+    if folder.is_dir() and not (folder / explored.FILE).is_file() and {one.name for one in folder.iterdir()} - {*but}:
+        raise ArtifactError(f"{folder}: holds something else than an exploration; choose a new or an empty folder")
 
 
 def _kept(before: Explored | None, search: Search, folder: Path) -> Found:

@@ -227,6 +227,14 @@ def test_an_exploration_that_found_nothing_yet_is_in_nobodys_way(copy: Path, giv
     assert explored.read(tmp_path / "x").data == "noise_networks:pairs"
 
 
+def test_a_profile_of_the_users_is_never_written_over(tmp_path: Path, plan_command: Callable[..., Any]) -> None:
+    (tmp_path / "edge.json").write_text("the user's")
+    done = plan_command("explore", "noise_networks:residual", "--data", "noise_networks:pairs", "--out", tmp_path)
+    assert done.code == 2
+    assert "holds something else" in done.err
+    assert (tmp_path / "edge.json").read_text() == "the user's"
+
+
 def test_the_command_never_explores_the_network_of_before(copy: Path, plan_command: Callable[..., Any]) -> None:
     done = plan_command("explore", "noise_networks:two_layers", "--data", "noise_networks:pairs", "--out", copy)
     assert done.code == 2
