@@ -198,6 +198,10 @@ def _require_place(folder: Path, given: Measured, question: Question) -> Explore
                 )
         return before
     require_unused(folder, but=(EDGE, CLOUD, LINK))
+    for name, one in ((EDGE, given.edge), (CLOUD, given.cloud), (LINK, given.link)):
+        place = folder / name
+        if place.is_file() and place.read_bytes().strip() != artifact.encode(one).strip():
+            raise ArtifactError(f"{place}: another file is there and would be written over; choose a new folder")
     return None
 
 

@@ -207,6 +207,15 @@ def test_a_cut_that_no_noise_keeps_the_budget_at_is_left_out_and_not_tried_again
     assert len(tried) == 4
 
 
+def test_a_profile_of_the_users_own_is_not_written_over(given: Measured, tmp_path: Path) -> None:
+    mine = msgspec.structs.replace(given.edge, whole_ms=given.edge.whole_ms + 1)
+    artifact.write(tmp_path / "edge.json", mine)
+    with pytest.raises(ArtifactError, match=r"edge.json: another file is there"):
+        list(explore(tmp_path, given, QUESTION, jobs=1))
+    assert artifact.read(tmp_path / "edge.json", DeviceProfile) == mine
+    assert [one.name for one in tmp_path.iterdir()] == ["edge.json"]
+
+
 def test_a_folder_of_something_else_is_left_alone(copy: Path, given: Measured, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(ArtifactError, match="something else"):
