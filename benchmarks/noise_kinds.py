@@ -20,6 +20,7 @@ import torch
 
 from noise import learning
 from noise.activations import Activations
+from noise.audit.adversary import Adversary
 from noise.audit.attribute import train_attribute_classifier
 from noise.audit.contrast import contrast
 from noise.audit.covariance_bound import covariance_bound
@@ -50,29 +51,11 @@ PRIVATE = {"mnist": "slant", "cifar10": "brightness", "elpv": "module-type"}
 PAIRS = 10_000
 
 
-class Adversary:
-    """Knows network, cut and noise; sees what crosses of inputs it chooses, with fresh noise as often as it likes."""
-
-    def __init__(self, noise: Mechanism | None, on: Activations, seed: int) -> None:
-        self.noise, self.on, self.random = noise, on, SeededRandom(seed, 77)
-
-    def observe(self, rows: torch.Tensor) -> torch.Tensor:
-        part = self.on.take(rows.numpy())
-        if self.noise is None:
-            return torch.from_numpy(np.concatenate(part.tensors, axis=1))
-        drawn = self.noise.draw(len(part), self.random)
-        sent = [one + more for one, more in zip(self.noise.carried(part.tensors), drawn, strict=True)]
-        return torch.from_numpy(np.concatenate(sent, axis=1).astype(np.float32))
-
-    def everything(self) -> torch.Tensor:
-        return self.observe(torch.arange(len(self.on)))
-
-
 def attacks(
     noise: Mechanism | None, data: Dataset, train: Activations, test: Activations, seed: int
 ) -> dict[str, Any]:
     """Decoders of two strengths and the private attribute, on the whole test set."""
-    near, seen = Adversary(noise, train, seed), Adversary(noise, test, seed + 1).everything()
+    near, seen = Adversary(train, noise, seed=seed), Adversary(test, noise, seed=seed + 1).everything()
     found: dict[str, Any] = {}
     images, tests = data.train.inputs[: len(train)], data.test.inputs
     strengths = {"weak": WEAK} | ({"default": DECODER} if seed == 0 else {})  # the dearer one once
@@ -104,7 +87,7 @@ def floors(data: Dataset) -> dict[str, Any]:
 
 def estimate(noise: Mechanism | None, inputs: np.ndarray, test: Activations, seed: int) -> dict[str, Any]:
     """The paper's estimate, with all that it depends on."""
-    seen = Adversary(noise, test.take(slice(0, PAIRS)), seed).everything().numpy()
+    seen = Adversary(test.take(slice(0, PAIRS)), noise, seed=seed).everything().numpy()
     found = information(inputs[:PAIRS].reshape(len(seen), -1).astype(np.float32), seen, seed=seed)
     return {"bits": found.bits, "k": found.k, "samples": found.samples, "dimensions": found.dimensions}
 

@@ -39,12 +39,20 @@ MOST_SHARE = 0.5
 STARVED = 0.7
 
 
+@dataclass(frozen=True)
+class _Learned:
+    """What was found at a width, and the work that found it."""
+
+    width: Width
+    settled: Settled
+    work: Work
+
+
 def learn_bottleneck(
     task: Task, *, schedule: GaussianSchedule, curve: bool = False, hidden: int | None = None
 ) -> Found | None:
     """The channel whose map is a bottleneck; None where none keeps the budget. hidden: this width alone."""
-    best: Settled | None = None
-    kept: Found | None = None
+    best: _Learned | None = None
     for width in _widths(task, hidden):
         steps, batch = width.steps * schedule.steps, max(schedule.batch, width.batch)
         longer = replace(schedule, steps=steps, batch=batch, steering=STEERING, blends=width.blends)
@@ -53,13 +61,15 @@ def learn_bottleneck(
         settled = work.settled(retreats=(1.0,))
         if settled is None:
             continue
-        if best is None or settled.nats < best.nats:
-            best = settled
-            told = replace(settled, settings=settled.settings | {"map": "bottleneck", "hidden": width.hidden})
-            kept = found(task, told, longer, steps, work.curve() if curve else ())
+        if best is None or settled.nats < best.settled.nats:
+            best = _Learned(width, settled, work)
         if float(settled.settings["gain"] or 0) >= STARVED:
             break
-    return kept
+    if best is None:
+        return None
+    told = replace(best.settled, settings=best.settled.settings | {"map": "bottleneck", "hidden": best.width.hidden})
+    longer = best.work.schedule
+    return found(task, told, longer, longer.steps, best.work.curve() if curve else ())
 
 
 def _widths(task: Task, hidden: int | None) -> Sequence[Width]:

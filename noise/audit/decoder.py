@@ -22,8 +22,6 @@ from noise.audit.training import Observe, Strength, Training
 #: one and two cycles of a minute. Weak attacks flatter the noise: two layers of 512 without normalisation at a rate
 #: of 2e-3 said 19.9 of LeNet.
 DECODER = Strength(width=640, hidden_layers=3, epochs=4, batch=128, learning_rate=6e-3, cycles=4, least_gain=0.15)
-#: For a first look: 20.4 dB of LeNet's clean tensors in 15 s of a shared core.
-QUICK = Strength(width=512, hidden_layers=2, epochs=3, batch=128, learning_rate=5e-3)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,6 @@ Array = NDArray[Any]
 #: held out, one thread): 6.10 nats in 34 s, where the true density as critic says 6.70; 512 wide and 16 epochs, 6.24
 #: in 73 s; from images in place of clean tensors a nat less. `least_gain`: nats.
 CRITIC = Strength(width=256, hidden_layers=2, epochs=8, batch=256, learning_rate=4e-3, cycles=3, least_gain=0.1)
-#: The same in 11 s: 5.78 nats; batches of 512, 5.69. Of the linear channel 3.21, where the density says 3.30.
-QUICK = Strength(width=256, hidden_layers=2, epochs=4, batch=256, learning_rate=4e-3, least_gain=0.1)
 
 #: Elements of g(x) and h(a').
 FEATURES = 64
