@@ -6,19 +6,22 @@ READY  := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint check-long schemas clean
+.PHONY: help demo reproduce reproduce-quick test lint docs check-long schemas clean
 
 help:
 	@echo "make demo        the main job on MNIST, end to end, files in demo/"
-	@echo "make test        lint, types and tests"
+	@echo "make reproduce   the paper's tables and figures into docs/reproduction.md; hours, goes on where it was"
+	@echo "make reproduce-quick   the same in a quarter of an hour, on less"
+	@echo "make test        lint, types, documentation and tests"
 	@echo "make lint        ruff and mypy alone"
+	@echo "make docs        the documentation as a site, in site/"
 	@echo "make check-long  what takes longer or needs root"
 	@echo "make schemas     write docs/schemas/ from the code"
 	@echo "make clean       remove .venv, demo/ and caches"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,data,plot,predict,cluster,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,models,data,plot,predict,cluster,docs,dev]'
 	@touch $@
 
 demo: $(READY)
@@ -39,6 +42,12 @@ demo: $(READY)
 	plan profile vgg16 --as titan-xp --out demo/vgg16-titan-xp.json > demo/vgg16-titan-xp.txt
 	python examples/modelled_devices.py demo
 
+reproduce: $(READY)
+	python -m reproduction
+
+reproduce-quick: $(READY)
+	python -m reproduction --quick
+
 lint: $(READY)
 	ruff check .
 	ruff format --check .
@@ -50,8 +59,11 @@ test: $(READY) lint
 check-long: $(READY)
 	pytest -m long
 
+docs: $(READY)
+	mkdocs build --strict
+
 schemas: $(READY)
 	python -m runtime.schemas docs/schemas
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv demo site reproduced .mypy_cache .ruff_cache .pytest_cache
