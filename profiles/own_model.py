@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from profiles import artifact
+from profiles.errors import ArtifactError
 from profiles.models import as_model
 from profiles.trace import export
 
@@ -28,7 +29,7 @@ def save_model(
     """
     file = Path(path)
     if file.suffix != SUFFIX:
-        raise artifact.ArtifactError(f"{file}: a model's file ends in {SUFFIX}; call it {file.with_suffix(SUFFIX)}")
+        raise ArtifactError(f"{file}: a model's file ends in {SUFFIX}; call it {file.with_suffix(SUFFIX)}")
     program = export(as_model(module, inputs, source=str(file)))
     stream = BytesIO()
     torch.export.save(program, stream)

@@ -17,10 +17,11 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table; `mark` draws the eye to it."""
+    """One row of a table; `mark` draws the eye to it, `style` colours it on a terminal."""
 
     cells: Sequence[str]
     mark: bool = False
+    style: str = ""
 
 
 @contextmanager
@@ -60,8 +61,19 @@ class Terminal:
             def on_broken_pipe(self) -> None:  # rich would exit with 1; whoever starts commands knows better
                 raise BrokenPipeError
 
-        # emoji: a data set may be called `mine:one:`, and a table's cells and title are as they are given
-        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
+        # A data set may be called `mine:one:` or `[mine]`: cells, titles and labels are as they are given.
+        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+    @property
+    def columns(self) -> int:
+        """Width of what people see."""
+        return self._console(stderr=self.json).width
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it shows colours: a terminal, without NO_COLOR."""
+        console = self._console(stderr=self.json)
+        return console.color_system is not None and not console.no_color
 
     def say(self, line: str) -> None:
         """A line for people."""
@@ -107,7 +119,7 @@ class Terminal:
             justify: Literal["left", "right"] = "left" if index < left or last else "right"
             table.add_column(name, justify=justify, overflow="fold", no_wrap=prose and not last)
         for row in rows:
-            table.add_row(*row.cells, style="bold" if row.mark else None)
+            table.add_row(*row.cells, style="bold" if row.mark else row.style or None)
         self._console(stderr=self.json).print(table)
 
     def tree(self, root: Branch) -> None:
@@ -128,7 +140,7 @@ class Terminal:
         """A bar on standard error with the time left; the callback takes (done, of)."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = self._console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(label, total=None)

@@ -14,6 +14,7 @@ import planner.commands
 import profiles.commands
 import runtime.commands
 import runtime.deploy_commands
+import runtime.doctor_commands
 from profiles.errors import PlanError
 from profiles.terminal import documents_alone
 
@@ -50,8 +51,16 @@ def _root(
     pass
 
 
-for _room in (profiles.commands, planner.commands, noise.commands, runtime.commands, runtime.deploy_commands):
-    _room.register(app)
+_PARTS = (
+    profiles.commands,
+    planner.commands,
+    noise.commands,
+    runtime.commands,
+    runtime.deploy_commands,
+    runtime.doctor_commands,
+)
+for _part in _PARTS:
+    _part.register(app)
 
 
 def main() -> None:
