@@ -41,9 +41,7 @@ def main() -> None:
         plan = cut(device, device, presets()["wifi"], noise="gaussian")
         print(f"{plan.model.name} cut after {plan.cut.name}, {plan.predicted.upload_bytes} bytes sent")
         options = options_for("gaussian", steps=400)
-        learned = learn(
-            plan, data, kind="gaussian", budget_points=3, confident=True, options=options, seed=0
-        )
+        learned = learn(plan, data, kind="gaussian", budget_points=3, confident=True, options=options, seed=0)
         accuracy, bits = learned.facts.accuracy, learned.facts.bound.bits
         print(f"{accuracy.clean:.1f} % right, {accuracy.noisy:.1f} % with noise; tells at most {bits:.2f} bits")
         record = run(plan, learned.noise, learned.facts, data, samples=50)

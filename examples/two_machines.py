@@ -41,7 +41,9 @@ def server(*options: str | Path) -> Iterator[str]:
 def main() -> None:
     device, digits = profile("lenet", threads=1, seconds=1), load_dataset("mnist")
     plan = cut(device, device, presets()["wifi"], at="conv3")
-    learned = learn(plan, digits, kind="gaussian", budget_points=1.5, options=options_for("gaussian", steps=300), seed=0)
+    learned = learn(
+        plan, digits, kind="gaussian", budget_points=1.5, options=options_for("gaussian", steps=300), seed=0
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (key, cert), token = certificate(folder), folder / "token"

@@ -123,7 +123,9 @@ def _module(name: str, module: str, *, extra: str, serves: str) -> Finding:
 
 def _absent(name: str, error: Exception, *, extra: str, serves: str, state: State) -> Finding:
     lacking = isinstance(error, ModuleNotFoundError)
-    reason = "missing" if lacking else f"does not load: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
+    reason = (
+        "missing" if lacking else f"does not load: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
+    )
     return Finding(thing=name, state=state, found=reason, serves=serves, command=installing.extra(extra))
 
 

@@ -54,7 +54,7 @@ def doctor(json: Json = False) -> None:
         terminal.say("to have what is missing, or more:")
     for command in dict.fromkeys(one.command for one in wanted if one.command):
         things = ", ".join(one.thing for one in wanted if one.command == command)
-        terminal.say(f"  {command}   # {things}" if "#" not in command else f"  {command}")
+        terminal.say(f"  {command}   # {things}" if "#" not in command else f"  {command}", whole=True)
     terminal.say("the main job can be done here" if found.ok else "the main job cannot be done here: see ✗")
     terminal.document(msgspec.json.format(msgspec.json.encode(found)))
 

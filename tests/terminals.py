@@ -1,5 +1,6 @@
 """`plan` in a real terminal: a pseudo-terminal of so many columns and rows, and what came out of it."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -47,6 +48,7 @@ def on_terminal(
         preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
     )
     os.close(theirs)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may come in two parts
     written, end = "", time.monotonic() + limit_s
     try:
         while time.monotonic() < end:
@@ -56,7 +58,7 @@ def on_terminal(
                 break
             if not part:
                 break
-            written += part.decode(errors="replace")
+            written += decoder.decode(part)
             if stop_at is not None and stop_at(written):
                 os.write(ours, b"\x03")
                 stop_at = None
