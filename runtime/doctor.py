@@ -5,6 +5,7 @@ installation that does not load is not there.
 """
 
 import importlib
+import itertools
 import os
 import platform
 import shutil
@@ -122,10 +123,7 @@ def _module(name: str, module: str, *, extra: str, serves: str) -> Finding:
 
 
 def _absent(name: str, error: Exception, *, extra: str, serves: str, state: State) -> Finding:
-    lacking = isinstance(error, ModuleNotFoundError)
-    reason = (
-        "missing" if lacking else f"does not load: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
-    )
+    reason = "missing" if isinstance(error, ModuleNotFoundError) else f"does not load: {_said(error)}"
     return Finding(thing=name, state=state, found=reason, serves=serves, command=installing.extra(extra))
 
 
@@ -151,8 +149,12 @@ def _broken_plot() -> str | None:
         figure.text(0.5, 0.5, "α")
         figure.savefig(BytesIO(), format="svg")
     except Exception as error:
-        return f"matplotlib draws nothing: {(str(error).splitlines() or [type(error).__name__])[0][:120]}"
+        return f"matplotlib draws nothing: {_said(error)}"
     return None
+
+
+def _said(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def programs() -> Iterator[Finding]:
@@ -214,7 +216,7 @@ def machine() -> Finding:
 def clock() -> Finding:
     """The smallest step between two readings of the clock that profiles are made with."""
     readings = [time.perf_counter_ns() for _ in range(2000)]
-    steps = [later - sooner for sooner, later in zip(readings, readings[1:], strict=False) if later > sooner]
+    steps = [later - sooner for sooner, later in itertools.pairwise(readings) if later > sooner]
     step_ns = min(steps, default=1_000_000)
     good = step_ns < 100_000
     return Finding(
