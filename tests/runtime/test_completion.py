@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import pytest
-
 import terminals
+
 from noise.completion import datasets, maps, trainable
 from planner.completion import kinds, objectives, wires
 from profiles.completion import devices, engines, links, models

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-
 import terminals
+
 from profiles.terminal import Row, Terminal
 
 RECORDS = Path(__file__).parents[1] / "records"
