@@ -156,8 +156,9 @@ class Terminal:
 def _print(console: "Console", line: str, *, style: str | None = None, whole: bool = False) -> None:
     parts = [line]
     if console.is_terminal and len(line) > console.width and not whole:
-        broken = {"break_long_words": False, "break_on_hyphens": False}
-        parts = textwrap.wrap(line, console.width, subsequent_indent="  ", **broken)
+        parts = textwrap.wrap(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     for part in parts:
         console.print(part, style=style, soft_wrap=True)
 

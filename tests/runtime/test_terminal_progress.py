@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import terminals
 
 WORK = """
@@ -52,3 +54,18 @@ def test_in_a_pipe_there_is_no_bar() -> None:
         command, capture_output=True, text=True, check=True, env=terminals.environment(), cwd=terminals.ROOT
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+@pytest.mark.long
+def test_ctrl_c_in_the_midst_of_a_real_measurement(tmp_path: Path) -> None:
+    out = tmp_path / "edge.json"
+    written, code = terminals.on_terminal(
+        *("profile", "lenet", "--engine", "torch", "--seconds", "30", "--out", out),
+        stop_at=lambda shown: re.search(r"profiling lenet ━.*[1-9]\d*/\d+", terminals.plain(shown)) is not None,
+        limit_s=120,
+    )
+    assert code == 130
+    assert not out.exists()
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+    last = [line for line in terminals.screen(written) if line][-1]
+    assert last == "plan: stopped by the user; nothing half-written is left"
