@@ -63,6 +63,16 @@ def test_what_needs_no_clock_prints_just_that(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("network", ["alexnet", "vgg16"])
+@pytest.mark.parametrize("board", ["tx2-gpu", "titan-xp"])
+def test_the_devices_are_as_the_tool_models_them(network: str, board: str) -> None:
+    from profiles import DeviceProfile, profile_as
+
+    file = EXAMPLES / "devices" / f"{network}-{board}.json"
+    assert DeviceProfile.read(file) == profile_as(network, board).profile
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", LONG)
 def test_what_is_measured_prints_the_same_lines(name: str) -> None:
     now = printed(name)
