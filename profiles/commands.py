@@ -45,7 +45,10 @@ def profile(
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
     ] = 20.0,
     as_device: Annotated[
-        str | None, typer.Option("--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.")
+        str | None,
+        typer.Option(
+            "--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu, titan-xp or a .json of constants."
+        ),
     ] = None,
     predict: Annotated[
         Path | None, typer.Option(help="Do not run the model: take times from this predictor's file.")
