@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
-BLOCK = re.compile(r"(?:^`(?P<file>[\w.]+)`:\n\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:^`(?P<file>[\w.]+)`:\n\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 #: Commands that take longer than the suite has time for.
 LONG = ("plan run", "plan audit")
 
 
 def follow(
-    folder: Path, plan_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, *, commands: Callable[[str], bool]
+    folder: Path,
+    plan_command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    commands: Callable[[str], bool],
 ) -> list[str]:
     """Write the files, run the Python and the commands that are wanted; the commands that ran."""
     monkeypatch.chdir(folder)
