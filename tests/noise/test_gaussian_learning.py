@@ -20,10 +20,12 @@ from noise.channel import ChannelNoise, PointwiseMap
 from noise.checkpoint import Checkpoint
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_kinds import learn_channel, learn_gaussian
-from noise.gaussian_learning import GaussianSchedule, half_log_det
+from noise.gaussian_learning import half_log_det
+from noise.gaussian_schedule import GaussianSchedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
 from noise.learning_log import LearningLog
+from noise.learning_options import Options
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task
