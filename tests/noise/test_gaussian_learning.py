@@ -228,7 +228,7 @@ def test_a_private_label_is_hidden_better() -> None:
 
 def test_numbers_that_run_away_are_reported_with_step_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     work = task()
-    monkeypatch.setattr("noise.gaussian_kinds._balance", lambda task, noise: float("inf"))
+    monkeypatch.setattr("noise.gaussian_kinds.balance", lambda task, noise: float("inf"))
     with pytest.raises(NoiseError, match=r"NaN or infinity at step \d+ \(channel-1, beta inf"):
         learn_channel(work, schedule=BRIEF)
 
