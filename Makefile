@@ -6,7 +6,7 @@ READY  := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo reproduce reproduce-quick test lint docs check-long schemas clean
+.PHONY: help demo reproduce reproduce-quick test lint docs check-long schemas lock clean
 
 help:
 	@echo "make demo        the main job on MNIST, end to end, files in demo/"
@@ -17,6 +17,7 @@ help:
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make check-long  what takes longer or needs root"
 	@echo "make schemas     write docs/schemas/ from the code"
+	@echo "make lock        write requirements.lock: the default install, by hashes"
 	@echo "make clean       remove .venv, demo/ and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -61,6 +62,12 @@ check-long: $(READY)
 
 docs: $(READY)
 	mkdocs build --strict
+
+lock: $(READY)
+	.venv/bin/python -m pip install --quiet uv
+	{ head -2 requirements.lock; uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 schemas: $(READY)
 	python -m runtime.schemas docs/schemas
