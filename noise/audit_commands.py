@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.completion import datasets
 from profiles.commands import Json
 from profiles.terminal import Terminal
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def audit(
     plan: Annotated[Path, typer.Argument(help="The plan whose crossing tensors are attacked.")],
-    data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
+    data: Annotated[str, typer.Option(help="A data set by name, or module:function.", autocompletion=datasets)],
     noise: Annotated[
         list[Path] | None, typer.Option(help="Noise that `plan learn` wrote; again for another kind.")
     ] = None,

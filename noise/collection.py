@@ -112,6 +112,11 @@ def read(path: Path) -> tuple[Mechanism, NoiseFacts]:
         ) from error
 
 
+def read_noise(path: Path | str) -> tuple[Mechanism, NoiseFacts]:
+    """Learned noise and what its file says of it, as `run` and `audit` take them. Raises ArtifactError as `read`."""
+    return read(Path(path))
+
+
 def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:
     if metadata.get("schema") != SCHEMA:
         raise ArtifactError(f"{path}: got schema {metadata.get('schema')!r} in its metadata, expected {SCHEMA!r}")

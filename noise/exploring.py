@@ -56,7 +56,7 @@ class Question:
 
     def described(self, kind: str) -> Described:
         """What is learned with noise of a kind."""
-        options = options_for(kind, count=COUNT, gamma=None, equation=None, alpha=None, steps=self.steps, curve=False)
+        options = options_for(kind, count=COUNT, steps=self.steps)
         return replace(self.learning, kind=kind, options=options)
 
 

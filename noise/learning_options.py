@@ -31,16 +31,21 @@ class Options:
 def options_for(
     kind: str,
     *,
-    count: int,
-    gamma: float | None,
-    equation: str | None,
-    alpha: float | None,
-    steps: int | None,
-    curve: bool,
+    count: int = 20,
+    gamma: float | None = None,
+    equation: str | None = None,
+    alpha: float | None = None,
+    steps: int | None = None,
+    curve: bool = False,
     map: str = "auto",
     hidden: int | None = None,
 ) -> Options:
-    """What was asked for, over the kind's own settings. Raises PlanError for what is not of this kind."""
+    """What was asked for, over the kind's own settings.
+
+    count, gamma, curve, map, hidden: as `Options` has them. equation, alpha: what `laplace` minimises (Shredder,
+    Equations 3, 4, 5 and 11). steps: iterations, None for the kind's own.
+    Raises PlanError for what is not of this kind.
+    """
     require_kind(kind)
     if kind != "laplace" and (equation is not None or alpha is not None):
         raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")

@@ -109,7 +109,7 @@ def learn_into(
         log=log,
         progress=progress,
     )
-    collection.write(out, learned.noise, learned.facts)
+    learned.write(out)
     if keep is not None:
         keep.unlink(missing_ok=True)
     return learned.result()

@@ -120,7 +120,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     noise: str | None = None
 
 
-class Audit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
+class Audit(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
     """floors: what is got without the tensor: the mean image of the true class, and guessing by the label alone.
 
     accuracy_loss_points: of the test inputs, the same for every noise here. adversary: what it is given, in words.
@@ -142,7 +142,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     seeds: Count = 1
     seed: int = 0
     seconds: NonNegative | None = None
-    settings: dict[str, float | int | str | None] = {}
+    settings: dict[str, float | int | str | None] = msgspec.field(default_factory=dict)
 
 
 def read(path: Path) -> Audit:
