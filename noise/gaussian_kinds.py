@@ -16,6 +16,7 @@ from noise.activations import Activations
 from noise.audit.covariance_bound import ROWS_AN_ELEMENT, covariance_bound
 from noise.calibration import calibrated, sufficient
 from noise.channel import ChannelNoise
+from noise.collection import TradeOff
 from noise.covariance import spread
 from noise.fisher import Sensitivity, inverse_fisher, sensitivities
 from noise.gaussian import GaussianNoise, LowRankNormal
@@ -32,7 +33,7 @@ from noise.gaussian_parameters import (
 )
 from noise.mechanism import GaussianMechanism
 from noise.randomness import SeededRandom
-from noise.task import Found, Task, TradeOff
+from noise.task import Found, Task
 from planner.noise_cost import DENSE_ELEMENTS, layout, map_form
 from profiles.errors import InfeasibleError, NoiseError
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from noise.collection import Accuracy, BoundFacts, NoiseFacts
+from noise.collection import Accuracy, BoundFacts, NoiseFacts, TradeOff
 from noise.mechanism import Mechanism
-from noise.task import Found, TradeOff
+from noise.task import Found
 from noise.tensors import footprint_bytes
 
 
