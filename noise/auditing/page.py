@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.audit.record import Attempt, Audit, Audited
+from noise.audit.record import WHITE_BOX, Attempt, Audit, Audited
 from noise.auditing.assembly import through_edge
-from noise.auditing.attacks import WHITE_BOX, picture_rows
+from noise.auditing.attacks import picture_rows
 from noise.auditing.floors import CLASS_MEAN, class_means
 from noise.auditing.grounds import Grounds
 from noise.auditing.pictures import FLOOR, ORIGINALS, PictureLine
