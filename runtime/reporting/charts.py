@@ -89,8 +89,9 @@ def key(colour: str, text: str, shape: str = "box") -> Key:
 def _svg(id: str, title: str, alternative: str, draw: Draw, height: int) -> str:
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.hashsalt": id,
         "svg.fonttype": "none",
         "font.family": "DejaVu Sans",
@@ -107,8 +108,8 @@ def _svg(id: str, title: str, alternative: str, draw: Draw, height: int) -> str:
         "path.simplify": False,
     }
     with matplotlib.rc_context(settings):
-        canvas = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained", facecolor="none")
-        canvas.get_layout_engine().set(w_pad=2 / 72, h_pad=2 / 72)  # type: ignore[call-arg]
+        layout = ConstrainedLayoutEngine(w_pad=2 / 72, h_pad=2 / 72)
+        canvas = Figure(figsize=(WIDTH / 72, height / 72), layout=layout, facecolor="none")
         axes = canvas.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(length=3)

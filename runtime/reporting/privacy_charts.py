@@ -11,10 +11,13 @@ from planner.tables import figure, short
 from runtime.record import RunRecord
 from runtime.reporting.charts import (
     BLUE,
+    GREEN,
     GRID,
     INK,
     MUTED,
+    ORANGE,
     PAPER,
+    PURPLE,
     RED,
     Chart,
     Key,
@@ -114,15 +117,15 @@ def trade_off(noises: Sequence[Kept[NoiseFacts]], id: str) -> list[Chart]:
         points = {kind: [pair for pair in pairs if pair[1] is not None] for kind, pairs in points.items()}
         points = {kind: pairs for kind, pairs in points.items() if pairs}
         if points:
-            own = {
-                one.kind: (
-                    one.accuracy.loss_points,
-                    one.snr_inverse if field == "snr_inverse" else one.bound and one.bound.bits,
-                )
-                for one in curved
-            }
+            own = {one.kind: (one.accuracy.loss_points, _strength(one, field)) for one in curved}
             made.append(_curve(f"{id}-{field.partition('_')[0]}", title, axis, points, own))
     return made
+
+
+def _strength(one: NoiseFacts, field: str) -> float | None:
+    if field == "snr_inverse":
+        return one.snr_inverse
+    return one.bound.bits if one.bound else None
 
 
 def _curve(
@@ -277,7 +280,8 @@ def _cost_chart(
 ) -> Chart:
     kinds = list(dict.fromkeys(one.noise for one in found.cuts))
     looks = {kind: look(kind) for kind in kinds}
-    floors = {one.attacked.floor_psnr_db for _, one, _ in points if one.attacked} if "dB" in axis else set()
+    known = [one.attacked.floor_psnr_db for _, one, _ in points if one.attacked] if "dB" in axis else []
+    floors = {one for one in known if one is not None}
 
     def draw(axes: "Axes") -> None:
         for number, one, told in points:
@@ -292,7 +296,7 @@ def _cost_chart(
                 textcoords="offset points",
                 weight="bold" if one.unbeaten else "normal",
             )
-        for floor in floors - {None}:
+        for floor in floors:
             axes.axhline(floor, color=MUTED, linewidth=1.4, linestyle=(0, (4, 3)))
         axes.margins(0.16)
         axes.set_xlabel("one inference, predicted, ms")
@@ -304,7 +308,7 @@ def _cost_chart(
         for number, one, told in points
     ]
     keys = [key(looks[kind][0], kind, SHAPE_NAMES[looks[kind][1]]) for kind in kinds]
-    keys += [key(MUTED, "the class alone", "dash")] if floors - {None} else []
+    keys += [key(MUTED, "the class alone", "dash")] if floors else []
     return chart(
         id,
         title,
