@@ -13,6 +13,7 @@ import torch
 
 from noise.calibration import calibrated
 from noise.channel import ChannelNoise
+from noise.collection import TradeOff
 from noise.covariance import spread
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_learning import Learner
@@ -29,7 +30,7 @@ from noise.gaussian_parameters import (
 from noise.gaussian_schedule import GaussianSchedule
 from noise.gaussian_start import COARSE, Settled, balance, best_inverse, coarse_inverse, nats
 from noise.mechanism import GaussianMechanism
-from noise.task import Found, Task, TradeOff
+from noise.task import Found, Task
 from planner.noise_cost import DENSE_ELEMENTS, layout, map_form
 from profiles.errors import NoiseError
 

@@ -99,6 +99,8 @@ def learn(
         bound, mixture = None, None
         if kind != "laplace":
             bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
+    if not options.curve:
+        found = replace(found, curve=())
     facts = NoiseFacts(
         kind=kind,
         architecture=plan.model.architecture,
@@ -113,9 +115,8 @@ def learn(
         bound=bound,
         mixture_bound=mixture,
         settings={**found.settings, "seed": seed, "asked": asked_for(options, confident=confident, private=private)},
+        curve=found.curve,
     )
-    if not options.curve:
-        found = replace(found, curve=())
     share = noise_share(
         cut.network.graph, kind, cut.shapes, plan.cut.edge_nodes, batch=plan.settings.batch, **_form(found)
     )

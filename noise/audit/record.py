@@ -9,6 +9,9 @@ from profiles.artifact import Count, NonNegative
 
 Interval = tuple[float, float]
 
+#: Ways of reconstructing: trained on pairs; the distribution named first; through the known edge half.
+DECODER, NAMED, WHITE_BOX = "decoder", "decoder after naming", "white box"
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the
