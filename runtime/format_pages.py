@@ -21,8 +21,8 @@ from runtime.schemas import RECORDS, file_name
 HEAD = """# File formats
 
 Made from the records in the code by `make schemas`; a test holds the two together. Every file is JSON whose first
-field, `schema`, says what it is; another version is refused, and so is a file with a field of the wrong type, which is
-named. Fields that are not known are ignored. Files are written whole or not at all. No pickle is ever read.
+field, `schema`, says what it is; another version is refused, and so is a file with a field of the wrong type: the
+error names it. Fields that are not known are ignored. Files are written whole or not at all. No pickle is ever read.
 
 `required` is said of fields that must be there; where it says another value, that is what an absent field means.
 Shapes include the batch unless said otherwise. FLOPs count a multiply-add as 2.
@@ -36,9 +36,8 @@ def page() -> str:
     parts, seen = [HEAD], set[Struct]()
     for record in RECORDS:
         name = artifact.schema_of(record)
-        parts.append(
-            f"## {name}\n\n{TITLES[name][:1].upper()}{TITLES[name][1:]}. JSON Schema: [{name}](schemas/{file_name(record)}).\n"
-        )
+        title = TITLES[name][:1].upper() + TITLES[name][1:]
+        parts.append(f"## {name}\n\n{title}. JSON Schema: [{name}](schemas/{file_name(record)}).\n")
         if name == "plan.noise/1":
             parts.append("The tensors in the file, kind by kind: [the noise file](noise-file.md).\n")
         pending = [record]
