@@ -22,6 +22,26 @@ JSON document on standard output; progress and tables then go to standard error.
 
 """
 
+#: For the tests that type every example: what must be there before, and what is typed elsewhere or takes too long.
+BEFORE = {
+    "plan profile": ["before plan profile lenet --seconds 1 --out cloud.json"],
+    "plan link": ["before plan data fetch mnist"],
+    "plan cut": ["omit --explored: typed in choosing-a-cut.md"],
+    "plan learn": ["omit elpv: its network takes hours to train (plan models train elpv)"],
+    "plan audit": [
+        "omit elpv: its network takes hours to train (plan models train elpv)",
+        "before plan learn plan.json --data mnist --noise laplace --count 2 --out laplace.safetensors",
+    ],
+    "plan serve": ["omit --tls-cert: typed in deploying.md"],
+    "plan run": [
+        "omit https: typed in deploying.md",
+        'before python -c "import numpy; from noise.datasets.catalog import load_dataset; '
+        "numpy.save('x.npy', load_dataset('mnist').test[:5].inputs)\"",
+    ],
+    "plan predictor fit": ["before plan predictor measure --seconds 20 --out layers.csv"],
+    "plan models train": ["omit train: takes hours; tests/noise/test_pretrain.py runs the same code for an epoch"],
+}
+
 
 def page() -> str:
     """The whole page, Markdown."""
@@ -49,6 +69,7 @@ def _section(name: str, command: Any) -> Iterator[str]:
     yield f"## {name}\n"
     yield prose + "\n"
     if examples:
+        yield from (f"<!-- run: {one} -->" for one in BEFORE.get(name, ()))
         yield "```\n" + "\n".join(examples) + "\n```\n"
     if arguments:
         yield "| argument | | what |\n|---|---|---|"

@@ -88,7 +88,7 @@ def _fields_of(struct: Struct) -> tuple[str, dict[str, str]]:
         for one in re.finditer(r"(?:^|(?<=[.;] ))([a-z_0-9]+(?:, [a-z_0-9]+)*): ", text)
         if set(one[1].split(", ")) <= names
     ]
-    meanings = {}
+    meanings: dict[str, str] = {}
     ends = [one.start() for one in starts[1:]] + [len(text)]
     for one, end in zip(starts, ends, strict=False):
         meaning = text[one.end() : end].strip().rstrip(".;").replace("|", "\\|")
