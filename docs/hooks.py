@@ -1,7 +1,9 @@
-"""For MkDocs: formulas become MathML when the site is built, so that a page needs no script to show them."""
+"""For MkDocs: formulas become MathML when the site is built, so that a page needs no script to show them; links to
+files of the repository, which the site has not, become text."""
 
 import html
 import logging
+import posixpath
 import re
 from typing import Any
 
@@ -10,8 +12,20 @@ from latex2mathml.converter import convert
 #: What `pymdownx.arithmatex` makes of `$...$` and `$$...$$`; it leaves code alone.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+
 # Under this name a warning counts for `mkdocs build --strict`.
 log = logging.getLogger("mkdocs.hooks.formulas")
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """The page's Markdown, links out of `docs/` without their targets."""
+
+    def kept(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), found[2]))
+        return found[1] if target.startswith("../") else found[0]
+
+    return LINK.sub(kept, markdown)
 
 
 def on_page_content(page_html: str, page: Any, **_: Any) -> str:

@@ -5,13 +5,15 @@ A comment that no reader sees can stand before a block:
     <!-- run: after quickstart.md -->      the page goes on in the folder where that one ended (stands once, anywhere)
     <!-- run: before COMMAND -->           typed first by the test: makes what the text calls the reader's own
     <!-- run: on server -->                typed on that host: a folder of its own, until the next such comment
-    <!-- run: file NAME -->                the block is that file's content (`# NAME` as the first line says the same)
+    <!-- run: file NAME -->                the block is that file's content; so is one whose first line is `# NAME.py`,
+                                           or that stands below a name in backticks and a colon
     <!-- run: exits 3 -->                  the block's last command ends with this code
     <!-- run: prints -->                   what the commands before it print, line by line, or a part
     <!-- run: skip REASON -->              cannot be run in a test, and why
     <!-- run: omit WORDS: REASON -->       nor can the block's commands that have these words in them
 """
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -46,13 +48,14 @@ class Command:
 
 @dataclass
 class Block:
-    """directives: (word, rest) of the comments before it."""
+    """directives: (word, rest) of the comments before it. named: the file that the text before it names."""
 
     page: str
     line: int
     language: str
     lines: list[str]
     directives: list[tuple[str, str]] = field(default_factory=list)
+    named: str | None = None
 
     def directive(self, word: str) -> str | None:
         return next((rest for name, rest in self.directives if name == word), None)
@@ -60,7 +63,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name of the file that the block is the content of."""
-        if named := self.directive("file"):
+        if named := self.directive("file") or self.named:
             return named
         first = re.fullmatch(r"# ([\w/]+\.py)", self.lines[0].strip()) if self.lines else None
         return first[1] if first else None
@@ -115,7 +118,7 @@ class Page:
     def after(self) -> str | None:
         """The page whose folder this one goes on in."""
         found = next((block.directive("after") for block in self.blocks if block.directive("after")), None)
-        return str(Path(self.name).parent / found) if found else None
+        return os.path.normpath(Path(self.name).parent / found) if found else None
 
 
 def _uncommented(line: str) -> str:
@@ -144,7 +147,10 @@ def parse(name: str, text: str) -> Page:
         found = FENCE.match(line)
         if block is None and found:
             directives = [(one[1], " ".join(one[2].split())) for one in DIRECTIVE.finditer("\n".join(pending))]
-            block, fence, pending = Block(name, number, found[3], [], directives), found[2], []
+            last = next((one for one in reversed(pending) if one.strip() and not DIRECTIVE.match(one)), "")
+            named = re.search(r"`([\w./-]+\.\w+)`:$", last.strip()) if found[3] not in SHELLS else None
+            block, fence = Block(name, number, found[3], [], directives, named[1] if named else None), found[2]
+            pending = []
         elif block is not None and line.strip().startswith(fence) and not line.strip().strip(fence[0]):
             blocks.append(block)
             block = None

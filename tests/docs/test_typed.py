@@ -21,6 +21,8 @@ import pytest
 from doc_pages import ROOT, Block, Command, Page, pages
 
 PAGES = {page.name: page for page in pages() if page.commands}
+#: Pages whose blocks, Python among them, a test of their own runs one after the other.
+ELSEWHERE = {"docs/extending.md": "tests/docs/test_extending.py"}
 #: Where each page ended that another goes on from.
 ENDED: dict[str, Path] = {}
 #: A command that takes longer is stuck.
@@ -167,13 +169,18 @@ def test_what_is_not_run_has_a_reason(name: str) -> None:
         assert len(reason.split()) > 2, one.where
 
 
+@pytest.mark.parametrize("name", [name for name in PAGES if name in ELSEWHERE])
+def test_other_tests_run_the_rest(name: str) -> None:
+    assert Path(name).name in (ROOT / ELSEWHERE[name]).read_text()
+
+
 def test_most_of_what_is_typed_is_run() -> None:
     everything = sum(len(page.commands) for page in PAGES.values())
     assert sum(len(exempt(page)) for page in PAGES.values()) < 0.2 * everything
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ELSEWHERE])
 def test_a_page_can_be_typed(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = typed(PAGES[name], tmp_path / "typed")
     with capsys.disabled():
