@@ -5,7 +5,7 @@ A comment that no reader sees can stand before a block:
     <!-- run: after quickstart.md -->      the page goes on in the folder where that one ended (stands once, anywhere)
     <!-- run: before COMMAND -->           typed first by the test: makes what the text calls the reader's own
     <!-- run: on server -->                typed on that host: a folder of its own, until the next such comment
-    <!-- run: file NAME -->                the block is that file's content; so is one whose first line is `# NAME.py`,
+    <!-- run: file NAME -->                the block is the content of a file; so is one that begins with `# NAME.py`
                                            or that stands below a name in backticks and a colon
     <!-- run: exits 3 -->                  the block's last command ends with this code
     <!-- run: prints -->                   what the commands before it print, line by line, or a part
