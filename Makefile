@@ -16,7 +16,7 @@ help:
 	@echo "make lint        ruff and mypy alone"
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make check-long  what takes longer or needs root"
-	@echo "make schemas     write docs/schemas/ from the code"
+	@echo "make schemas     write docs/schemas/, docs/formats.md and docs/commands.md from the code"
 	@echo "make lock        write requirements.lock: the default install, by hashes"
 	@echo "make clean       remove .venv, demo/ and caches"
 
@@ -71,6 +71,8 @@ lock: $(READY)
 
 schemas: $(READY)
 	python -m runtime.schemas docs/schemas
+	python -m runtime.format_pages docs/formats.md
+	python -m runtime.command_pages docs/commands.md
 
 clean:
 	rm -rf .venv demo site reproduced .mypy_cache .ruff_cache .pytest_cache

@@ -126,7 +126,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Audit(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
     """floors: what is got without the tensor: the mean image of the true class, and guessing by the label alone.
 
-    accuracy_loss_points: of the test inputs, the same for every noise here. adversary: what it is given, in words.
+    accuracy_loss_points: of the test inputs, the same for every noise here.
     """
 
     model: str
