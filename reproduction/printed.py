@@ -6,8 +6,8 @@ from statistics import fmean
 
 @dataclass(frozen=True)
 class Printed:
-    """A network of Table 2. cpu, gpu: the cut, as the number of the last convolution on the edge. legible: whether the
-    text at hand says which of its numbers are these. accuracy: pre-trained, percent."""
+    """A network of Table 2. cpu, gpu: the cut, as the number of the last convolution on the edge. legible: whether
+    the text at hand says which of its numbers are these. accuracy: pre-trained, percent."""
 
     title: str
     cpu: int

@@ -1,4 +1,4 @@
-"""Noise that nobody learned, of the real size, so that what it costs is real: for networks without weights or data."""
+"""Noise that nobody learned, of the real size, so that what it costs is real: for networks without weights."""
 
 from math import prod
 
