@@ -10,7 +10,7 @@ from planner.picture import PARTS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "svg.hashsalt": "plan",
     "svg.fonttype": "none",
     "font.size": 9.5,

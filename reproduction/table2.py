@@ -64,8 +64,9 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
             _legal(made),
             _chains(made),
             paragraph(
-                "**Chosen cuts** (*modelled*; the paper's *imported*), on Wi-Fi / on LTE. After a convolution: the best",
-                "of those cuts alone that the paper numbers. Range: the uplinks at which the paper's cut is that.",
+                "**Chosen cuts** (*modelled*; the paper's *imported*), on Wi-Fi / on LTE. After a convolution: the",
+                "best of those cuts alone that the paper numbers. Range: the uplinks at which the paper's cut is "
+                "that.",
             ),
             _chosen(made),
             _agreement_text(made),
@@ -152,10 +153,12 @@ def _agreement_text(made: Mapping[str, Figures]) -> str:
     return paragraph(
         f"Of the {of} legible cuts {agreed} are the best after a convolution on Wi-Fi"
         + (f", but not {' and '.join(apart)}." if apart else "."),
-        f"At the rate that Figure 6 implies ({presets()['wifi-paper'].uplink_mbps:g} Mbps, no round trip) {at_paper} are"
+        f"At the rate that Figure 6 implies ({presets()['wifi-paper'].uplink_mbps:g} Mbps, no round trip) "
+        f"{at_paper} are"
         + (f", without {', '.join(one for one in others if one not in apart)}." if at_paper < agreed else "."),
-        "A round trip is the same for every cut, so that it changes no choice; with int8 on the wire every bandwidth of",
-        "the ranges is a quarter (*exact*: a cut's time is its bytes over the bandwidth, and a constant).",
+        "A round trip is the same for every cut, so that it changes no choice; with int8 on the wire every",
+        "bandwidth of the ranges is a quarter (*exact*: a cut's time is its bytes over the bandwidth, and a "
+        "constant).",
     )
 
 

@@ -41,9 +41,9 @@ def vgg16(one: Figures, pictures: Pictures) -> Sequence[str]:
         ),
         table(["edge", "cut", "edge, ms", "bytes", "cloud, ms"], rows, left=2),
         paragraph(
-            f"The latency of 9 less that of 7 is {' and '.join(apart)}, in ms: positive at every bandwidth. It is so for",
-            "any two devices whose edge takes no less time for convolutions 8 and 9 than the cloud does, and at any",
-            "number of bytes an element.",
+            f"The latency of 9 less that of 7 is {' and '.join(apart)}, in ms: positive at every bandwidth. It is",
+            "so for any two devices whose edge takes no less time for convolutions 8 and 9 than the cloud does, and",
+            "at any number of bytes an element.",
         ),
         pictures.svg("table2-vgg16", over_bandwidth(one["edges"]["tx2-gpu"]["cuts"]), text=seen),
     )
@@ -60,26 +60,28 @@ def differences(made: Mapping[str, Figures], accuracies: Mapping[str, Figures]) 
     boards = devices()
     cpu, gpu = boards["tx2-cpu"].uncertainty, boards["tx2-gpu"].uncertainty
     return bullets(
-        "*Cuts after a linear layer.* The paper numbers convolutions alone. `plan` may also cut after a linear layer, "
-        "which mostly sends less, and does so where the link is slow or the edge fast: hence F1.",
+        "*Cuts after a linear layer.* The paper numbers convolutions alone. `plan` may also cut after a linear "
+        "layer, which mostly sends less, and does so where the link is slow or the edge fast: hence F1.",
         *([_vgg16(made["vgg16"])] if "vgg16" in made else []),
         "*SVHN and CIFAR-10.* In the text at hand the numbers 4, 5 and 2 stand loose beside these rows. The likely "
-        "reading is marked with a question mark and is not counted above. CIFAR-10's 2 has the 400 elements that Figure "
-        "6 fits; SVHN's 4 and 5 do not have the 256 elements that fit Figure 6 and Table 3: these cross after 7.",
-        f"*The devices.* The constants of the TX2's CPU are uncertain ({cpu}), those of its GPU less ({gpu}). The ranges "
-        "say how much that matters: an edge that is twice as slow halves the bandwidths at which a cut is the best, "
-        "where the cloud's share is small.",
-        "*Energy.* Not shown: the modelled boards come without busy and idle power, and `plan cut --objective energy` "
-        "refuses to plan without.",
-        "*Accuracy.* AlexNet and VGG-16 have no weights here (neither ImageNet nor VGG-Face can be had), so an accuracy "
-        "would mean nothing; VGG-16's 77.8 % is of gender. "
+        "reading is marked with a question mark and is not counted above. CIFAR-10's 2 has the 400 elements that "
+        "Figure 6 fits; SVHN's 4 and 5 do not have the 256 elements that fit Figure 6 and Table 3: these cross "
+        "after 7.",
+        f"*The devices.* The constants of the TX2's CPU are uncertain ({cpu}), those of its GPU less ({gpu}). The "
+        "ranges say how much that matters: an edge that is twice as slow halves the bandwidths at which a cut is "
+        "the best, where the cloud's share is small.",
+        "*Energy.* Not shown: the modelled boards come without busy and idle power, and `plan cut --objective "
+        "energy` refuses to plan without.",
+        "*Accuracy.* AlexNet and VGG-16 have no weights here (neither ImageNet nor VGG-Face can be had), so an "
+        "accuracy would mean nothing; VGG-16's 77.8 % is of gender. "
         + (
-            "CIFAR-10's network has the layers that the paper counts and is trained longer or with more augmentation; "
+            "CIFAR-10's network has the layers that the paper counts and is trained longer or with more "
+            "augmentation; "
             if "cifar10" in accuracies
             else ""
         )
-        + "SVHN's is trained on a stand-in, MNIST digits blended over patches of CIFAR-10, another task. The paper says "
-        "nothing of 20 Newsgroups' layers, vocabulary and split; ours are in `profiles/zoo/newsgroups.py`.",
+        + "SVHN's is trained on a stand-in, MNIST digits blended over patches of CIFAR-10, another task. The paper "
+        "says nothing of 20 Newsgroups' layers, vocabulary and split; ours are in `profiles/zoo/newsgroups.py`.",
     )
 
 
