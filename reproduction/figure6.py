@@ -8,6 +8,7 @@ from reproduction.figure6_means import (
     LINK_NAMES,
     WIRES,
     Mean,
+    account,
     accounts,
     measured_networks,
     measured_run,
@@ -33,19 +34,17 @@ def steps(*, quick: bool) -> Sequence[Step]:
 
 
 def verdict(found: Found) -> Verdict:
-    exact = [ours == printed for ours, printed in ratios(found).values()]
-    rows = accounts(found)
-    gpu = next(one for label, one in rows.items() if "GPU, Figure 6's" in label)
-    presets_, here = (
-        next(one for label, one in rows.items() if key in label) for key in ("GPU, presets", "paper's cuts")
+    fits = [ours == printed for ours, printed in ratios(found).values()]
+    without, modelled, measured = (
+        account(found, key)[0] for key in ("GPU, `wifi-paper`", "GPU, `wifi`", "paper's cuts")
     )
-    means = (
-        f"mean speed-up on Wi-Fi {MEAN_SPEED_UP['wifi']}× printed, {_times(gpu[0])} modelled without a round trip, "
-        f"{_times(presets_[0])} with one, {_times(here[0])} measured on this machine "
-        f"({len(measured_networks(found))} networks)"
+    means = [f"{MEAN_SPEED_UP['wifi']}× printed"]
+    means += [f"{_times(without)} modelled without a round trip, {_times(modelled)} with one"] if modelled else []
+    means += [f"{_times(measured)} measured here ({len(measured_networks(found))} networks)"] if measured else []
+    return Verdict(
+        "reproduced in part" if any(fits) else "differs",
+        f"{sum(fits)} of {len(fits)} ratios of sizes to four digits; mean speed-up on Wi-Fi {', '.join(means)}",
     )
-    outcome = "reproduced in part" if any(exact) else "differs"
-    return Verdict(outcome, f"{sum(exact)} of {len(exact)} size ratios to four digits; {means}")
 
 
 def section(found: Found, pictures: Pictures, *, quick: bool) -> str:

@@ -1,6 +1,6 @@
 """Mean speed-ups over cloud-only, by every account: printed, by the paper's fractions, modelled, measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -48,9 +48,8 @@ def measured_networks(found: Found) -> list[str]:
     return [name for name in FIGURE_6 if all(of(found, "measured", name, link) for link in LINKS)]
 
 
-def mean(speed_up: Callable[[str], Mean], names: list[str]) -> Mean:
+def mean(every: Sequence[Mean]) -> Mean:
     """None where one is missing, or there are none."""
-    every = [speed_up(name) for name in names]
     known = [one for one in every if one is not None]
     return fmean(known) if known and len(known) == len(every) else None
 
@@ -66,20 +65,25 @@ def accounts(found: Found) -> Mapping[str, list[Mean]]:
             mean_speed_up(itemsize=itemsize[wire], slower=slower[link]) for link, wire in columns
         ],
     }
-    names = list(FIGURE_6)
     for edge in reversed(EDGES):
-        for label, suffix in (("Figure 6's rates, no round trip", "-paper"), ("presets", "")):
+        for label, suffix in (("`wifi-paper`, `lte-paper`: no round trip", "-paper"), ("`wifi`, `lte`", "")):
             rows[f"{EDGE_NAMES[edge]}, {label} (*modelled*)"] = [
-                mean(
-                    lambda name, e=edge, k=link + suffix, w=wire: modelled_speed_up(found, name, e, k, w, "paper"),
-                    names,
-                )
+                mean([modelled_speed_up(found, name, edge, link + suffix, wire, "paper") for name in FIGURE_6])
                 for link, wire in columns
             ]
     here = measured_networks(found)
     for place, label in (("paper", "the paper's cuts"), ("chosen", "our cuts")):
-        rows[f"this machine, presets, {label} (*measured*)"] = [
-            mean(lambda name, k=link, w=wire, p=place: measured_speed_up(found, name, k, w, p), here)
+        rows[f"this machine, `wifi`, `lte`, {label} (*measured*)"] = [
+            mean([measured_speed_up(found, name, link, wire, place) for name in here]) for link, wire in columns
+        ]
+    if here and len(here) < len(FIGURE_6):
+        rows["paper, by its fractions, of the networks measured here (*imported*)"] = [
+            fmean(FIGURE_6[name].speed_up(itemsize=itemsize[wire], slower=slower[link]) for name in here)
             for link, wire in columns
         ]
     return rows
+
+
+def account(found: Found, key: str) -> list[Mean]:
+    """The first whose name has `key` in it."""
+    return next(means for label, means in accounts(found).items() if key in label)

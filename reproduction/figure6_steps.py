@@ -7,12 +7,10 @@ from typing import Any
 
 from reproduction import figure6_modelled
 from reproduction.printed import TABLE_2
-from reproduction.step import Step
+from reproduction.step import Step, of_network
 
 LINKS = ("wifi", "lte")
 QUICK = ("lenet", "cifar10")
-#: Of these the measured halves have random weights; their times do not depend on them.
-RANDOM = ("alexnet", "vgg16")
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,8 @@ def steps(*, quick: bool) -> Sequence[Step]:
     """quick: measured for the two smallest networks alone, with fewer repeats."""
     made = []
     for name in TABLE_2:
-        made.append(Step(f"figure6-sizes-{name}", lambda _, name=name: figure6_modelled.sizes(name), "exact"))
-        made.append(
-            Step(f"figure6-modelled-{name}", lambda _, name=name: figure6_modelled.modelled(name), "modelled")
-        )
+        made.append(Step(f"figure6-sizes-{name}", of_network(figure6_modelled.sizes, name), "exact"))
+        made.append(Step(f"figure6-modelled-{name}", of_network(figure6_modelled.modelled, name), "modelled"))
     profile_s, budget_s = (3.0, 2.5) if quick else (6.0, 6.0)
     for name in QUICK if quick else TABLE_2:
         for link in LINKS:

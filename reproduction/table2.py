@@ -1,7 +1,6 @@
 """Table 2: where to cut, and how well the networks do before anything is added."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from profiles.link import presets
@@ -11,7 +10,7 @@ from reproduction.networks import EDGES
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.printed import TABLE_2
 from reproduction.prose import paragraph
-from reproduction.step import Provenance, Step
+from reproduction.step import Provenance, Step, of_network
 from reproduction.table import table
 from reproduction.table2_reasons import EDGE_NAMES, differences, vgg16
 
@@ -29,17 +28,13 @@ Figures = dict[str, Any]
 def steps(*, quick: bool) -> Sequence[Step]:
     """quick: accuracies of the networks alone whose weights come with the tool."""
     made = [
-        Step(f"table2-cuts-{name}", _work(table2_steps.cuts, name), "modelled", {"links": table2_steps.LINKS})
+        Step(f"table2-cuts-{name}", of_network(table2_steps.cuts, name), "modelled", {"links": table2_steps.LINKS})
         for name in TABLE_2
     ]
     for name, provenance in WITH_DATA.items():
         if not quick or ZOO[name].weights is not None:
-            made.append(Step(f"table2-accuracy-{name}", _work(table2_steps.accuracy, name), provenance))
+            made.append(Step(f"table2-accuracy-{name}", of_network(table2_steps.accuracy, name), provenance))
     return made
-
-
-def _work(of: Callable[[str], Figures], name: str) -> Callable[[Path], Mapping[str, Any]]:
-    return lambda _: of(name)
 
 
 def verdict(found: Found) -> Verdict:
@@ -65,8 +60,8 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
             _chains(made),
             paragraph(
                 "**Chosen cuts** (*modelled*; the paper's *imported*), on Wi-Fi / on LTE. After a convolution: the",
-                "best of those cuts alone that the paper numbers. Range: the uplinks at which the paper's cut is "
-                "that.",
+                "best of those cuts alone that the paper numbers. Range: the uplinks from 0.1 to 1000 Mbps at which",
+                "the paper's cut is that.",
             ),
             _chosen(made),
             _agreement_text(made),
@@ -74,7 +69,7 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
             "**Pre-trained accuracy**, percent of the test set, with half the width of its 95 % interval.",
             _accuracy(found, accuracies),
             "### Where Table 2 differs",
-            differences(made, accuracies),
+            differences(made),
         ]
     )
 
@@ -153,8 +148,8 @@ def _agreement_text(made: Mapping[str, Figures]) -> str:
     return paragraph(
         f"Of the {of} legible cuts {agreed} are the best after a convolution on Wi-Fi"
         + (f", but not {' and '.join(apart)}." if apart else "."),
-        f"At the rate that Figure 6 implies ({presets()['wifi-paper'].uplink_mbps:g} Mbps, no round trip) "
-        f"{at_paper} are"
+        f"At the preset `wifi-paper`, one reading of Figure 6 ({presets()['wifi-paper'].uplink_mbps:g} Mbps, no",
+        f"round trip), {at_paper} are"
         + (f", without {', '.join(one for one in others if one not in apart)}." if at_paper < agreed else "."),
         "A round trip is the same for every cut, so that it changes no choice; with int8 on the wire every",
         "bandwidth of the ranges is a quarter (*exact*: a cut's time is its bytes over the bandwidth, and a "
