@@ -2,7 +2,8 @@
 
 from typing import cast
 
+from reproduction import figure5
 from reproduction.part import Part
 
-MODULES: tuple[object, ...] = ()
+MODULES: tuple[object, ...] = (figure5,)
 PARTS = tuple(cast(Part, module) for module in MODULES)
