@@ -61,7 +61,9 @@ def steps(*, quick: bool) -> Sequence[Step]:
     made = []
     for network in ("lenet",) if quick else ("lenet", "cifar10"):
         for alpha in (0.0, TABLE_2[network].alpha):
-            asked = Learning(network, PLACES[network], alpha, 1000 if quick else 1500, pairs=4_000 if quick else 10_000)
+            asked = Learning(
+                network, PLACES[network], alpha, 1000 if quick else 1500, pairs=4_000 if quick else 10_000
+            )
             made.append(Step(asked.name, partial(_work, asked), "stand-in", asdict(asked)))
     return made
 

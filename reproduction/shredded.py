@@ -36,7 +36,14 @@ PAIRS, QUICK_PAIRS = 10_000, 4_000
 #: Rows that the bounds are fitted on.
 TRAINING_ROWS = 20_000
 #: How else the same estimate is made: k, pairs, and what the images are multiplied by.
-VARIATIONS = ((3, 10_000, 1.0), (1, 10_000, 1.0), (10, 10_000, 1.0), (3, 2_000, 1.0), (3, 10_000, 4.0), (3, 10_000, 0.25))
+VARIATIONS = (
+    (3, 10_000, 1.0),
+    (1, 10_000, 1.0),
+    (10, 10_000, 1.0),
+    (3, 2_000, 1.0),
+    (3, 10_000, 4.0),
+    (3, 10_000, 0.25),
+)
 
 
 @dataclass(frozen=True)
