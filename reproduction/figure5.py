@@ -23,6 +23,7 @@ from noise.task import Budget, Task
 from reproduction.benchmark_networks import CALLED, opened
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.picture import BLUE, ORANGE, drawn, legend_below
+from reproduction.prose import bullets, paragraph
 from reproduction.step import Step
 from reproduction.table import table
 
@@ -120,8 +121,8 @@ def verdict(found: Found) -> Verdict:
     if falls and rises:
         return Verdict(
             "on a stand-in",
-            "without α privacy falls, with it it rises and settles, as printed; but noise drawn from what was learned "
-            "costs more accuracy than the tensors that the figure watches",
+            "without α privacy falls, with it it rises and settles, as printed; but noise that is drawn costs more "
+            "accuracy than the learned tensors that the figure watches",
         )
     wrong = "without α privacy does not fall" if not falls else "with α privacy does not rise and settle"
     return Verdict("differs", f"{wrong}, on a smaller network than the paper's")
@@ -182,11 +183,12 @@ def picture_of(curves: Mapping[str, Mapping[float, Mapping[str, Any]]]) -> bytes
 
 def _introduction(made: Mapping[str, Any]) -> str:
     one = next(iter(made.values())).settings
-    return (
-        "The paper shows AlexNet on ImageNet at its last convolution; its data cannot be had. Here (*stand-in*) smaller\n"
-        f"networks at their last convolution, {one['tensors']} tensors learned at once from Laplace(0, {one['multiple']:g} "
-        f"× RMS), by Equation 4 with Table 2's α\nand learning rate, α × 0.1 every 500 iterations, batches of "
-        f"{one['batch']}. Each point is the mean of {EVERY} iterations and of all tensors; one seed."
+    return paragraph(
+        f"""The paper shows AlexNet on ImageNet at its last convolution; its data cannot be had. Here (*stand-in*)
+        smaller networks at their last convolution: {one["tensors"]} tensors learned at once from Laplace(0,
+        {one["multiple"]:g} × RMS) by Equation 4 with Table 2's α and learning rate, α × 0.1 every 500 iterations,
+        batches of {one["batch"]} training inputs, nothing that gates. Each point is the mean of {EVERY} iterations
+        and of all tensors; one seed."""
     )
 
 
@@ -214,21 +216,19 @@ def _table(curves: Mapping[str, Mapping[float, Mapping[str, Any]]]) -> str:
 def _differences(curves: Mapping[str, Mapping[float, Mapping[str, Any]]]) -> str:
     runs = [one for per_alpha in curves.values() for one in per_alpha.items()]
     lost = [(alpha, mean(one["tensor_percent"]) - one["drawn_percent"]) for alpha, one in runs]
-    with_alpha = [drop for alpha, drop in lost if alpha]
-    without = [drop for alpha, drop in lost if not alpha]
+    with_alpha, without = ([drop for alpha, drop in lost if bool(alpha) is wanted] for wanted in (True, False))
     some = next(iter(next(iter(curves.values())).values()))
     of = some["drawn_estimate"]
-    return (
-        "**Where they differ.** *Learned tensors*: accuracy on the test set under each tensor itself, which is what the "
-        "figure\nwatches (mean, least and most over the tensors). *Drawn*: under noise drawn afresh for each input from the "
-        "Laplace fits\nwith their order, which is what an inference gets. Drawing costs "
-        f"{_range(with_alpha)} points more with the α term and {_range(without)}\nwithout it: the term drives elements "
-        "into two peaks, which no Laplace fits (fit error, sum of squares;\nof true Laplace tensors "
-        f"99 % stay under {some['fit_threshold']:.3f}). `plan learn` therefore goes by the accuracy of *drawn* noise, and "
-        "lowers α\nuntil the fit holds. A fixed tensor hides nothing: an adversary who knows it subtracts it, and the estimate does "
-        "not see\nit either. Estimate (bits, before → after, of drawn noise): "
-        f"k = {of['k']}, {of['samples']:,} samples, images in [0, 1], nothing scaled; not a guarantee\n"
-        "([what the attacks say](privacy.md))."
+    return "**Where they differ.**\n\n" + bullets(
+        f"""*Learned tensors*: test accuracy under each tensor itself, which is what the figure watches (mean,
+        least and most). *Drawn*: under noise drawn afresh for each input from the Laplace fits with their order,
+        which is what an inference gets. Drawing costs {_range(with_alpha)} points more with the α term and
+        {_range(without)} without it: the term drives the elements into two peaks, which no Laplace fits (fit
+        error: sum of squares; true Laplace tensors stay under {some["fit_threshold"]:.3f}). `plan learn` goes by
+        the accuracy of *drawn* noise, and lowers α until the fit holds.""",
+        """A fixed tensor hides nothing, however large its 1/SNR: who knows it subtracts it.""",
+        f"""*Estimate*: bits before → after, of drawn noise, k = {of["k"]}, {of["samples"]:,} samples, nothing
+        scaled. It is not a guarantee ([what the attacks say](privacy.md)).""",
     )
 
 

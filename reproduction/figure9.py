@@ -90,7 +90,10 @@ def lines(rows: Sequence[Row], column: str) -> dict[tuple[str, float], list[tupl
         key = row["method"], float(row["value"])
         if key in MARKS and row[column] and row["primary_percent"]:
             found.setdefault(key, []).append((float(row["primary_percent"]), float(row[column])))
-    return {key: sorted(line, reverse=True) for key, line in sorted(found.items(), key=lambda one: list(MARKS).index(one[0]))}
+    return {
+        key: sorted(line, reverse=True)
+        for key, line in sorted(found.items(), key=lambda one: list(MARKS).index(one[0]))
+    }
 
 
 def at_budget(rows: Sequence[Row], method: str, column: str, budget: float) -> list[float]:
@@ -167,14 +170,14 @@ def _introduction(rows: Sequence[Row], *, quick: bool) -> str:
     clean = next(one for one in rows if one["method"] == "clean")
     less = " Learned and trained with a tenth of the steps (quick): the order, not the figures." if quick else ""
     return paragraph(
-        f"""The paper's VGG-16 with its two labels (gender; identity of 24) cannot be had. Here (*stand-in*) LeNet on
-        mnist, the class primary, the slant of the digit private, cut where the paper cuts it, {clean["elements"]}
-        elements; DPFE is the auto-encoder and the three terms of its authors' code, everything retrained
-        ([benchmarks/dpfe](../benchmarks/dpfe/README.md) says what was chosen where the paper is silent). All are
-        brought to the same loss of primary accuracy on the test set. *Learned with noise*: an adversary who knows
-        network and noise and trains on noisy tensors, fresh noise at every step. *Learned without*: the same
-        classifier trained on clean tensors, as the paper's text reads. One seed; by the test rows alone ±0.9 points
-        at 95 %.{less}"""
+        f"""The paper's VGG-16 with its two labels (gender; identity of 24) cannot be had. Here (*stand-in*) LeNet
+        on mnist, the class primary, the slant of the digit private, cut where the paper cuts it,
+        {clean["elements"]} elements; DPFE is the auto-encoder and the three terms of its authors' code, everything
+        retrained ([benchmarks/dpfe](../benchmarks/dpfe/README.md) says what was chosen where the paper is silent).
+        All are brought to the same loss of primary accuracy on the test set. *Learned with noise*: an adversary
+        who knows network and noise and trains on noisy tensors, fresh noise at every step. *Learned without*: the
+        same classifier trained on clean tensors, as the paper's text reads. One seed; by the test rows alone ±0.9
+        points at 95 %.{less}"""
     )
 
 
@@ -187,7 +190,15 @@ def _table(rows: Sequence[Row]) -> str:
             for row in rows:
                 if (row["method"], float(row["value"]), float(row["budget_points"])) == (method, setting, budget):
                     made.append([name, f"{budget:g}", *_cells(row)])
-    columns = ["", "points lost", "read, learned with noise, %", "without, %", "estimate, nats", "proven ≤, nats", "learned numbers"]
+    columns = [
+        "",
+        "points lost",
+        "read, learned with noise, %",
+        "without, %",
+        "estimate, nats",
+        "proven ≤, nats",
+        "learned numbers",
+    ]
     return table(columns, made)
 
 
@@ -212,19 +223,19 @@ def _differences(rows: Sequence[Row], *, quick: bool) -> str:
     missing = [one for one in rows if one["method"] == "equation-5" and not one["private_percent"]]
     return "**Where they differ.**\n\n" + bullets(
         f"""*Figure 9a*: its order at high accuracy (Shredder over DPFE) {"holds" if order else "does not hold"} at
-        {budget:g} points for a classifier that learned without noise: {blind} % against {blind_rival} %.
-        One that knows the noise reads the label from Equation 4 in {ours} of cases ({clean:.1f} % without noise,
-        {floor:.1f} % by guessing from the class), from DPFE at its best in {rival}, from `channel` in {channel}. The
-        cloud does know network and noise in the paper's own threat model.""",
-        """*Figure 9b*: by the estimate, Equations 4 and 5 lose more information than DPFE, as printed. It misranks:
-        it calls Equation 4 more private where the attack reads more, and says more of DPFE than is proven to be there.
-        DPFE's noise is Gaussian, so it has a bound, which Equations 4 and 5 lack.""",
+        {budget:g} points for a classifier that learned without noise: {blind} % against {blind_rival} %. One that
+        knows the noise reads the label from Equation 4 in {ours} of cases ({clean:.1f} % without noise,
+        {floor:.1f} % by guessing from the class), from DPFE at its best in {rival}, from `channel` in {channel}.
+        The cloud does know network and noise in the paper's own threat model.""",
+        """*Figure 9b*: by the estimate, Equations 4 and 5 lose more information than DPFE, as printed. It
+        misranks: it calls Equation 4 more private where the attack reads more, and says more of DPFE than is
+        proven to be there. DPFE's noise is Gaussian, so it has a bound, which Equations 4 and 5 lack.""",
         """*Equation 5* {} No Laplace fits its tensors where no figure stands: its private term has no lower
         bound.""".format("is left out of the quick run." if quick else "hides little more than Equation 4 here.")
         if quick or missing
         else "",
         """*Two private classes*, not 24: DPFE's pair terms need ten times its authors' weight to work here.""",
-        """The rest, 0.5 points and a second data set (elpv: defects of solar cells, the module type private), is in the
-        [benchmark's table](../benchmarks/dpfe/README.md), *measured* on the same kind of machine in another run: there
-        too the order turns round for the adversary who knows the noise.""",
+        """The rest, 0.5 points and a second data set (elpv: defects of solar cells, the module type private), is
+        in the [benchmark's table](../benchmarks/dpfe/README.md), *measured* on the same kind of machine in another
+        run: there too the order turns round for the adversary who knows the noise.""",
     )

@@ -1,7 +1,7 @@
 """Noise learned for a benchmark network, and what the paper's estimate says before and after: of Table 3, Figure 7.
 
-The estimate is ITE's "Shannon mutual information with KL divergence": a divergence by nearest neighbours between pairs
-(x, a') and the shuffled product. It depends on k, the pairs, the dimensions and the scaling of either side.
+The estimate is ITE's "Shannon mutual information with KL divergence": a divergence by nearest neighbours between
+pairs (x, a') and the shuffled product. It depends on k, the pairs, the dimensions and the scaling of either side.
 """
 
 from collections.abc import Iterator, Mapping
@@ -146,13 +146,17 @@ def _point(
 def _variations(noise: Mechanism, kept: Checkpoint, pairs: Any) -> list[dict[str, Any]]:
     found = []
     for k, count, scale in VARIATIONS:
-
-        def both(how: Any = partial(pairs, k=k, pairs=count, scale=scale)) -> dict[str, Any]:
-            return {"before": how(None)["bits"], "after": how(noise)["bits"]}
-
-        made = _once(kept, f"varied-{k}-{count}-{scale:g}", both)
+        made = _once(
+            kept,
+            f"varied-{k}-{count}-{scale:g}",
+            partial(_both, partial(pairs, k=k, pairs=count, scale=scale), noise),
+        )
         found.append({"k": k, "samples": count // 2, "scale": scale, **made})
     return found
+
+
+def _both(how: Any, noise: Mechanism) -> dict[str, Any]:
+    return {"before": how(None)["bits"], "after": how(noise)["bits"]}
 
 
 def _once(kept: Checkpoint, stage: str, work: Any) -> dict[str, Any]:
