@@ -54,14 +54,14 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-test: $(READY) lint
+test: $(READY) lint docs
 	pytest -m "not long"
 
 check-long: $(READY)
 	pytest -m long
 
 docs: $(READY)
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 lock: $(READY)
 	.venv/bin/python -m pip install --quiet uv
