@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -78,7 +78,9 @@ def rendered(found: Gathered) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     title = parts[0].title if len(parts) == 1 and not explored else f"Results in {found.folder.resolve().name}"
-    contents = [(one.id, one.title) for one in (*parts, *explored)]
+    if len(parts) == 1 and not explored:
+        parts = [replace(parts[0], title="In short")]
+    contents = [(one.id, one.title) for one in parts] + [(one.id, one.title) for one in explored]
     contents += [("profiles", "Profiles without a plan")] if loose else []
     text = environment.get_template("report.html").render(
         title=title,
@@ -118,7 +120,7 @@ def _part(section: Section, found: Gathered, id: str) -> Part:
         graph=graph.view(plan, edge, cloud) if plan else None,
         noise_line=f"with {section.noise.record.kind} noise" if section.noise else "without noise here",
         latency=latency,
-        said=[line for line in verdict(plan) if not line.startswith("cut: ")] if plan else [],
+        said=[line.replace("`", "") for line in verdict(plan) if not line.startswith("cut: ")] if plan else [],
         accuracy=[*([accuracy] if accuracy else []), *privacy_charts.trade_off(section.noises, f"{id}-curve")],
         noises=_noises([one.record for one in section.noises]) if section.noises else None,
         audits=audits,
@@ -154,7 +156,7 @@ def _noises(noises: Sequence[NoiseFacts]) -> Table:
 
 
 def _bound(one: BoundFacts | None) -> str:
-    return "nothing proven" if one is None else f"{one.bits:.2f}"
+    return "-" if one is None else f"{one.bits:.2f}"
 
 
 def _explored(one: Kept[Explored], id: str) -> ExploredPart:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Height of a row with its name above, in CSS pixels.
-ROW = 38
+ROW = 42
 #: In the order of an audit's columns: what crosses clean, then the kinds of noise.
 LOOKS = ((BLUE, "o"), (RED, "s"), (PURPLE, "D"), (GREEN, "^"), (ORANGE, "P"))
 SHAPE_NAMES = {"o": "dot", "s": "square", "D": "diamond", "^": "triangle", "P": "plus"}
