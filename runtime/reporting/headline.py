@@ -73,7 +73,7 @@ def _cut(plan: Plan) -> str:
     sent, whole = plan.predicted.upload_bytes, plan.references.cloud_only.upload_bytes
     instead = f" instead of the input's {size(whole)}" if whole else ""
     return (
-        f"{plan.model.name} is cut after {short(plan.cut.name)}: the first {count} nodes run on {plan.edge.label}, "
+        f"{plan.model.name} is cut after {short(plan.cut.name)}: {count} nodes run on {plan.edge.label}, "
         f"the rest on {plan.cloud.label}. {size(sent)} cross{'es' if sent == 1 else ''} the link{instead}."
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from noise.audit.record import Audit
 from noise.collection import NoiseFacts
+from planner.explored import Explored
 from planner.plan import Plan
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile, presets
@@ -113,6 +114,15 @@ def commands(section: Section, links: list[Kept[LinkProfile]]) -> list[str]:
         seeds = ("--seeds", str(audit.seeds), "--seed", str(audit.seed))
         made.append(_joined("plan audit", name, *options, *seeds, "--out", one.audit.name))
     return made
+
+
+def explore_command(found: Explored) -> str:
+    at = [part for name in dict.fromkeys(cut.name for cut in found.cuts) for part in ("--at", name)]
+    kinds = [part for kind in dict.fromkeys(cut.noise for cut in found.cuts) for part in ("--noise", kind)]
+    wire = ("--wire", found.wire) if found.wire != "float32" else ()
+    given = ("--edge", "edge.json", "--cloud", "cloud.json", "--link", "link.json")
+    asked = ("--data", found.data, "--budget", f"{found.budget_points:g}", *at, *kinds, *wire, *given)
+    return _joined("plan explore", found.model.source or found.model.name, *asked, "--cuts", "0", "--out", ".")
 
 
 def _joined(command: str, *parts: str) -> str:

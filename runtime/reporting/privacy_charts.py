@@ -256,7 +256,7 @@ def explored(found: Explored, id: str) -> list[Chart]:
     """Cost against what is proven, and against what attacks got."""
     made = []
     for name, title, axis, value in (
-        ("bound", "Cost against the proven bound", "an average input tells at most, bits", _bound),
+        ("bound", "Cost against the proven bound", "proven bound, bits", _bound),
         ("attack", "Cost against the best attack", "reconstruction, dB", _decibels),
     ):
         points = [
