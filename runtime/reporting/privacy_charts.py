@@ -146,6 +146,7 @@ def _curve(
                 axes.plot(
                     [lost],
                     [value],
+                    color=INK,
                     marker=shape,
                     markersize=10,
                     markerfacecolor="none",
