@@ -75,7 +75,7 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
             "implies.",
             _fractions(),
             "**Modelled** speed-up, noise included, Titan Xp as the cloud: at the paper's cut / at ours, the best "
-            "legal cut.",
+            "legal one.",
             _modelled(found),
             paragraph(
                 "**Measured** here: two processes, real sockets, an emulated link, one thread each, noise of the",
