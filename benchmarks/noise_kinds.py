@@ -34,7 +34,7 @@ from noise.calibration import calibrated
 from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.datasets.records import Dataset
-from noise.gaussian_kinds import bound_rows
+from noise.gaussian_start import bound_rows
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Budget, Task

@@ -1,12 +1,18 @@
 """A network of one's own with two inputs, an image and a vector of readings, joined in the middle; and its data.
 
-plan profile examples.two_inputs:net --out edge.json
-plan cut edge.json edge.json --link wifi --at squeeze+right.1 --out plan.json
-plan learn plan.json --data examples.two_inputs:data --noise channel --out noise.safetensors
-plan run plan.json --noise noise.safetensors
+    python examples/two_inputs.py
+
+does, from the repository's folder, what these commands do:
+
+    plan profile examples.two_inputs:net --out edge.json
+    plan cut edge.json edge.json --link wifi --at squeeze+right.1 --out plan.json
+    plan learn plan.json --data examples.two_inputs:data --noise channel --out noise.safetensors
+    plan run plan.json --noise noise.safetensors
 
 Both crossing tensors, of the image and of the readings, are learned noise for together. Your own inputs go by name in
 an .npz: plan run plan.json --noise noise.safetensors --input both.npz --output answers.npy
+MACHINE The link is emulated, with a published one's figures; both halves run here; the network is not trained.
+SPREAD
 """
 
 from typing import Any
@@ -14,6 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from noise import learn, load_dataset, options_for
+from planner import cut
+from profiles import presets, profile
+from runtime import run
 
 
 class TwoInputs(nn.Module):
@@ -51,3 +62,19 @@ def data() -> Any:
     labels = best.indices[:, 0].numpy()[clear]
     halves = slice(0, 1000), slice(1000, None)
     return tuple(({name: one[rows] for name, one in given.items()}, labels[rows]) for rows in halves)
+
+
+def main() -> None:
+    device = profile("examples.two_inputs:net", threads=1, seconds=1)
+    plan = cut(device, device, presets()["wifi"], at="squeeze+right.1")
+    print(f"crossing: {', '.join(f'{one.node} {list(one.shape)}' for one in plan.cut.crossing)}")
+    given, options = load_dataset("examples.two_inputs:data"), options_for("gaussian", steps=200)
+    learned = learn(plan, given, kind="gaussian", budget_points=10, options=options, seed=0)
+    accuracy, bits = learned.facts.accuracy, learned.facts.bound.bits
+    print(f"{accuracy.noisy:.1f} % answered as without noise; both tensors tell at most {bits:.2f} bits")
+    record = run(plan, learned.noise, learned.facts, given, samples=50)
+    print(f"ran: {record.latency_ms.total.p50:.2f} ms measured, {record.predicted_ms.total:.2f} ms predicted")
+
+
+if __name__ == "__main__":
+    main()

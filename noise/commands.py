@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noise.audit_commands import audit
+from noise.completion import datasets, maps
 from noise.data_commands import data_app
 from noise.explore_commands import explore
 from noise.model_commands import models_app
+from planner.completion import kinds
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, percent, size
 
@@ -30,9 +32,11 @@ def register(app: typer.Typer) -> None:
 
 def learn(
     plan: Annotated[Path, typer.Argument(help="The plan whose crossing tensors get noise.")],
-    data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
+    data: Annotated[str, typer.Option(help="A data set by name, or module:function.", autocompletion=datasets)],
     out: Annotated[Path | None, typer.Option(help="Where the noise is written.")] = None,
-    noise: Annotated[str, typer.Option(help="The kind: laplace, gaussian or channel.")] = "channel",
+    noise: Annotated[
+        str, typer.Option(help="The kind: laplace, gaussian or channel.", autocompletion=kinds)
+    ] = "channel",
     budget: Annotated[float, typer.Option(help="Accuracy that may be lost, percentage points.")] = 1.5,
     confident: Annotated[
         bool, typer.Option("--confident", help="Keep the upper end of the loss's 95 % interval within the budget.")
@@ -46,7 +50,11 @@ def learn(
     equation: Annotated[str | None, typer.Option(help="What laplace minimises: 3, 4, 5 or 11.")] = None,
     alpha: Annotated[float | None, typer.Option(min=0, help="α of laplace (default: of Table 2).")] = None,
     map: Annotated[
-        str, typer.Option(help="Of channel: bottleneck (a small perceptron), linear, or auto: the first that holds.")
+        str,
+        typer.Option(
+            help="Of channel: bottleneck (a small perceptron), linear, or auto: the first that holds.",
+            autocompletion=maps,
+        ),
     ] = "auto",
     hidden: Annotated[int | None, typer.Option(min=1, max=4096, help="Units of the bottleneck's perceptron.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Iterations (default: by kind).")] = None,
@@ -83,7 +91,7 @@ def learn(
     """
     import msgspec
 
-    from noise import learning
+    from noise import learning_options
     from noise.learning_log import LearningLog
     from noise.preparing import Described, learn_into, load_anew, prepare
     from planner import plan as plans
@@ -100,7 +108,7 @@ def learn(
         raise PlanError("--log is of one cut's learning; leave it out with --breakpoints")
     if not breakpoints and (jobs is not None or on is not None):
         raise PlanError("--jobs and --on share out several cuts; give --breakpoints, or leave them out")
-    options = learning.options_for(
+    options = learning_options.options_for(
         noise,
         count=count,
         gamma=gamma,

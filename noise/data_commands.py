@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from noise.completion import datasets
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal, size
 
@@ -42,7 +43,7 @@ def data(context: typer.Context, json: Json = False) -> None:
 
 @data_app.command("fetch")
 def fetch(
-    name: Annotated[str, typer.Argument(help="The data set, for example mnist.")],
+    name: Annotated[str, typer.Argument(help="The data set, for example mnist.", autocompletion=datasets)],
     json: Json = False,
 ) -> None:
     """Fetch a data set into the cache, once, and check it against its pinned SHA-256.

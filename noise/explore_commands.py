@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from noise.completion import datasets
+from planner import completion
 from profiles.commands import Json
+from profiles.completion import links
+from profiles.completion import models as names
 from profiles.terminal import Advance, Terminal
 
 if TYPE_CHECKING:
@@ -17,25 +21,37 @@ if TYPE_CHECKING:
 
 
 def explore(
-    models: Annotated[list[str], typer.Argument(help="Trained networks: zoo names or package.module:function.")],
-    data: Annotated[str, typer.Option(help="A data set's name, or package.module:function.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Trained networks: zoo names or package.module:function.", autocompletion=names),
+    ],
+    data: Annotated[str, typer.Option(help="A data set by name, or module:function.", autocompletion=datasets)],
     budget: Annotated[float, typer.Option(help="Accuracy that may be lost at each cut, percentage points.")] = 1.5,
     cuts: Annotated[int, typer.Option(min=0, help="How many of the best legal cuts.")] = 5,
     deeper: Annotated[int, typer.Option(min=0, help="And how many beyond the deepest of these.")] = 0,
     at: Annotated[list[str] | None, typer.Option(help="A cut of your own too: its name or last node.")] = None,
     noise: Annotated[
-        list[str] | None, typer.Option(help="The kind: channel, gaussian or laplace; again for another.")
+        list[str] | None,
+        typer.Option(
+            help="The kind: channel, gaussian or laplace; again for another.", autocompletion=completion.kinds
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick/--full", help="Attacks of minutes, or until they stop improving.")
     ] = True,
     edge: Annotated[Path | None, typer.Option(help="Profile of the edge device (default: this machine's).")] = None,
     cloud: Annotated[Path | None, typer.Option(help="Profile of the cloud (default: this machine's).")] = None,
-    link: Annotated[str, typer.Option(help="A preset's name or a link file.")] = "wifi",
+    link: Annotated[str, typer.Option(help="A preset's name or a link file.", autocompletion=links)] = "wifi",
     objective: Annotated[
-        str, typer.Option(help="What the best cuts are best in: latency, energy, throughput or edge-compute.")
+        str,
+        typer.Option(
+            help="What the best cuts are best in: latency, energy, throughput or edge-compute.",
+            autocompletion=completion.objectives,
+        ),
     ] = "latency",
-    wire: Annotated[str, typer.Option(help="How floats are sent: float32, float16 or int8.")] = "float32",
+    wire: Annotated[
+        str, typer.Option(help="How floats are sent: float32, float16 or int8.", autocompletion=completion.wires)
+    ] = "float32",
     public_input: Annotated[list[str] | None, typer.Option(help="An input that may cross as it is.")] = None,
     confident: Annotated[
         bool, typer.Option("--confident", help="Keep the upper end of the loss's 95 % interval within the budget.")

@@ -14,7 +14,7 @@ import msgspec
 
 from noise import auditing, prepared, work
 from noise.exploring_cut import CutTask, Outcome, explore_cut
-from noise.learning import options_for
+from noise.learning_options import options_for
 from noise.preparing import Described, loaded
 from planner import explored
 from planner.constraints import Constraints
@@ -56,7 +56,7 @@ class Question:
 
     def described(self, kind: str) -> Described:
         """What is learned with noise of a kind."""
-        options = options_for(kind, count=COUNT, gamma=None, equation=None, alpha=None, steps=self.steps, curve=False)
+        options = options_for(kind, count=COUNT, steps=self.steps)
         return replace(self.learning, kind=kind, options=options)
 
 

@@ -1,12 +1,14 @@
 """What was learned: the noise, what its file says of it, and what `plan learn --json` prints."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
-from noise.collection import Accuracy, BoundFacts, NoiseFacts
+from noise import collection
+from noise.collection import Accuracy, BoundFacts, NoiseFacts, TradeOff
 from noise.mechanism import Mechanism
-from noise.task import Found, TradeOff
+from noise.task import Found
 from noise.tensors import footprint_bytes
 
 
@@ -48,7 +50,12 @@ class Learned:
     edge_flops_share: float | None
     seconds: float
 
+    def write(self, path: Path | str) -> None:
+        """The noise's file (safetensors), atomically. Raises ArtifactError where it cannot be put there."""
+        collection.write(Path(path), self.noise, self.facts)
+
     def result(self) -> LearnResult:
+        """What is printed of it."""
         facts = self.facts
         return LearnResult(
             kind=facts.kind,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from noise.completion import trainable
 from profiles.commands import Json
 from profiles.terminal import Row, Terminal
 
@@ -56,7 +57,7 @@ def models(context: typer.Context, json: Json = False) -> None:
 
 @models_app.command("train")
 def train(
-    name: Annotated[str, typer.Argument(help="The network, for example svhn.")],
+    name: Annotated[str, typer.Argument(help="The network, for example svhn.", autocompletion=trainable)],
     seed: Annotated[int, typer.Option(min=0, help="Draws the first weights and the order of the data.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Times through the data (default: the recipe's).")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the weights go (default: the cache).")] = None,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from planner import completion
 from profiles.commands import Json
+from profiles.completion import links
 from profiles.terminal import Terminal, ms, percent
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ def _promise(text: str) -> Any:
 def cut(
     edge: Annotated[Path, typer.Argument(help="Profile of the edge device.")],
     cloud: Annotated[Path, typer.Argument(help="Profile of the cloud.")],
-    link: Annotated[str, typer.Option(help="A preset's name or a link file.")],
+    link: Annotated[str, typer.Option(help="A preset's name or a link file.", autocompletion=links)],
     out: Annotated[Path | None, typer.Option(help="Where the plan is written.")] = None,
-    objective: Annotated[str, typer.Option(help="latency, energy, throughput or edge-compute.")] = "latency",
+    objective: Annotated[
+        str, typer.Option(help="latency, energy, throughput or edge-compute.", autocompletion=completion.objectives)
+    ] = "latency",
     at: Annotated[
         str | None, typer.Option(help="Your own cut: a candidate's name, a node, edge-only or cloud-only.")
     ] = None,
@@ -40,9 +44,15 @@ def cut(
     pareto: Annotated[
         bool, typer.Option("--pareto", help="Mark cuts unbeaten in latency, upload bytes and edge compute alike.")
     ] = False,
-    wire: Annotated[str, typer.Option(help="How floats are sent: float32, float16 or int8.")] = "float32",
+    wire: Annotated[
+        str, typer.Option(help="How floats are sent: float32, float16 or int8.", autocompletion=completion.wires)
+    ] = "float32",
     noise: Annotated[
-        str | None, typer.Option(help="Price this kind of noise on the edge: laplace, gaussian or channel.")
+        str | None,
+        typer.Option(
+            help="Price this kind of noise on the edge: laplace, gaussian or channel.",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
     max_edge_memory: Annotated[str | None, _limit("Of the edge half: bytes or 64MB.")] = None,
     max_upload: Annotated[str | None, _limit("Sent in one inference: bytes or 64kB.")] = None,

@@ -115,7 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gap: NonNegative | None = None
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):
+class Plan(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):
     model: ModelFacts
     objective: Objective
     edge: PlannedDevice

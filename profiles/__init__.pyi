@@ -4,6 +4,10 @@ from .graph import LayerGraph as LayerGraph
 from .graph import Node as Node
 from .link import LinkProfile as LinkProfile
 from .link import presets as presets
+from .modelled import profile_as as profile_as
+from .modelled import profile_predicted as profile_predicted
+from .models import Model as Model
 from .models import load_model as load_model
+from .own_model import save_model as save_model
 from .profiling import profile as profile
 from .trace import trace as trace

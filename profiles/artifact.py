@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
 
@@ -95,6 +95,19 @@ def encode(record: msgspec.Struct) -> bytes:
 def write(path: Path, record: msgspec.Struct) -> None:
     """Write a record atomically."""
     write_bytes(path, encode(record))
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A record that is a file of its own: `Plan.read("plan.json")`, `plan.write("plan.json")`."""
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """The record in a file. Raises ArtifactError: missing, not JSON, another schema, or a wrong field (named)."""
+        return read(Path(path), cls)
+
+    def write(self, path: Path | str) -> None:
+        """Write it as readable JSON, atomically. Raises ArtifactError where it cannot be put there."""
+        write(Path(path), self)
 
 
 def require_writable(*paths: Path | None, beside: Iterable[Path | None] = ()) -> None:

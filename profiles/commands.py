@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from profiles import completion
 from profiles.predictor_commands import predictor_app
 from profiles.terminal import Row, Terminal, ms, size
 
@@ -24,11 +25,19 @@ def register(app: typer.Typer) -> None:
 def profile(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="Zoo name, transformers:CLASS, package.module:function, or .pt2 file.")
+        str,
+        typer.Argument(
+            help="Zoo name, transformers:CLASS, package.module:function, or .pt2 file.",
+            autocompletion=completion.models,
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Where the profile is written.")] = None,
     engine: Annotated[
-        str, typer.Option(help="torch, onnxruntime, or auto: the one that runs the whole network faster here.")
+        str,
+        typer.Option(
+            help="torch, onnxruntime, or auto: the one that runs the whole network faster here.",
+            autocompletion=completion.engines,
+        ),
     ] = "auto",
     kit: Annotated[
         Path | None,
@@ -45,7 +54,12 @@ def profile(
         float, typer.Option(min=0, help="Wait before every timed run, as for a network; 0 for a hot loop.")
     ] = 20.0,
     as_device: Annotated[
-        str | None, typer.Option("--as", help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.")
+        str | None,
+        typer.Option(
+            "--as",
+            help="A device that is not here, modelled: tx2-gpu, tx2-cpu, titan-xp or a .json of constants.",
+            autocompletion=completion.devices,
+        ),
     ] = None,
     predict: Annotated[
         Path | None, typer.Option(help="Do not run the model: take times from this predictor's file.")
@@ -237,7 +251,10 @@ def link(
     out: Annotated[Path | None, typer.Option(help="Where the link is written.")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Be the other end, until interrupted.")] = False,
     listen: Annotated[str, typer.Option("--host", help="Address on which --serve listens.")] = "127.0.0.1",
-    preset: Annotated[str | None, typer.Option(help="A published link by name, instead of measuring.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A published link by name, instead of measuring.", autocompletion=completion.links),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure the link to a machine that runs `plan link --serve`; or show published links.

@@ -90,7 +90,7 @@ DOUBTFUL = 0.1
 
 
 class DeviceProfile(
-    msgspec.Struct,
+    artifact.Artifact,
     frozen=True,
     kw_only=True,
     omit_defaults=True,
@@ -121,6 +121,16 @@ class DeviceProfile(
     def time_ms(self) -> dict[str, float]:
         return {node.id: node.time_ms for node in self.nodes}
 
+    @classmethod
+    def read(cls, path: Path | str) -> "DeviceProfile":
+        """The profile in a file. Raises ArtifactError (the file), ProfileError (the graph in it), both naming it."""
+        profile = artifact.read(Path(path), cls)
+        try:
+            require_whole(profile)
+        except ProfileError as error:
+            raise ProfileError(f"{path}: {error}") from error
+        return profile
+
     @property
     def doubt(self) -> str | None:
         """What to say where the prefixes timed for real are far from the sums of their nodes, else None."""
@@ -139,12 +149,7 @@ class DeviceProfile(
 
 def read(path: Path) -> DeviceProfile:
     """Raises ArtifactError (the file) or ProfileError (the graph in it), both naming the file."""
-    profile = artifact.read(path, DeviceProfile)
-    try:
-        require_whole(profile)
-    except ProfileError as error:
-        raise ProfileError(f"{path}: {error}") from error
-    return profile
+    return DeviceProfile.read(path)
 
 
 def require_whole(profile: DeviceProfile) -> None:

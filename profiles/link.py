@@ -29,7 +29,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LinkProfile(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.link/1"
+    artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.link/1"
 ):
     """A link.
 

@@ -58,19 +58,30 @@ def load_model(source: str) -> Model:
 
 def _from_function(source: str) -> Model:
     made = import_function(source)()
-    expected = "expected (module, example inputs): a tuple of tensors, or a dictionary of them by name"
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
-        raise ModelError(f"{source} returned {type(made).__name__}, {expected}")
-    module, inputs = made
+    if not (isinstance(made, tuple) and len(made) == 2):
+        raise ModelError(f"{source} returned {type(made).__name__}, {_EXPECTED}")
+    return as_model(*made, source=source)
+
+
+_EXPECTED = "expected (module, example inputs): a tuple of tensors, or a dictionary of them by name"
+
+
+def as_model(module: Any, inputs: Any, *, source: str) -> Model:
+    """A module in eval mode and an example of its inputs: a tensor, a tuple or list of them, or a dictionary by name.
+
+    source: what errors call it, and where it can be loaded from again. Raises ModelError for anything else.
+    """
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{source}: got {type(module).__name__} as the module, {_EXPECTED}")
     if isinstance(inputs, torch.Tensor):
         inputs = (inputs,)
     if not isinstance(inputs, Mapping | tuple | list):
-        raise ModelError(f"{source} returned a module and {type(inputs).__name__}, {expected}")
+        raise ModelError(f"{source}: got a module and {type(inputs).__name__}, {_EXPECTED}")
     args, kwargs = ((), inputs) if isinstance(inputs, Mapping) else (tuple(inputs), {})
     if not all(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
-        raise ModelError(f"{source} returned a module and inputs that are not all tensors, {expected}")
+        raise ModelError(f"{source}: got a module and inputs that are not all tensors, {_EXPECTED}")
     if any(value.layout != torch.strided for value in (*args, *kwargs.values())):
-        raise ModelError(f"{source} returned a sparse example input; give a dense one, and make it sparse in forward")
+        raise ModelError(f"{source}: got a sparse example input; give a dense one, and make it sparse in forward")
     return Model(source.rpartition(":")[2], source, module.eval(), args, kwargs)
 
 

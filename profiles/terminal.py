@@ -4,6 +4,7 @@ Tables go to standard output, or to standard error where `--json` took standard 
 """
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table; `mark` draws the eye to it."""
+    """One row of a table; `mark` draws the eye to it, `style` colours it on a terminal."""
 
     cells: Sequence[str]
     mark: bool = False
+    style: str = ""
 
 
 @contextmanager
@@ -60,16 +62,28 @@ class Terminal:
             def on_broken_pipe(self) -> None:  # rich would exit with 1; whoever starts commands knows better
                 raise BrokenPipeError
 
-        # emoji: a data set may be called `mine:one:`, and a table's cells and title are as they are given
-        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
+        # A data set may be called `mine:one:` or `[mine]`: cells, titles and labels are as they are given.
+        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
-    def say(self, line: str) -> None:
-        """A line for people."""
-        self._console(stderr=self.json).print(line, markup=False, soft_wrap=True)
+    @property
+    def columns(self) -> int:
+        """Width of what people see."""
+        return self._console(stderr=self.json).width
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it shows colours: a terminal, without NO_COLOR."""
+        console = self._console(stderr=self.json)
+        return console.color_system is not None and not console.no_color
+
+    def say(self, line: str, *, whole: bool = False) -> None:
+        """A line for people; broken between words where it is longer than their terminal, but not in a file.
+        whole: never broken, since it is there to be copied."""
+        _print(self._console(stderr=self.json), line, whole=whole)
 
     def warn(self, line: str) -> None:
         """A line that must be seen: on standard error, whatever standard output is for."""
-        self._console(stderr=True).print(line, style="bold yellow", markup=False, soft_wrap=True)
+        _print(self._console(stderr=True), line, style="bold yellow")
 
     def document(self, data: bytes) -> None:
         """The JSON document, where asked for."""
@@ -107,7 +121,7 @@ class Terminal:
             justify: Literal["left", "right"] = "left" if index < left or last else "right"
             table.add_column(name, justify=justify, overflow="fold", no_wrap=prose and not last)
         for row in rows:
-            table.add_row(*row.cells, style="bold" if row.mark else None)
+            table.add_row(*row.cells, style="bold" if row.mark else row.style or None)
         self._console(stderr=self.json).print(table)
 
     def tree(self, root: Branch) -> None:
@@ -128,11 +142,21 @@ class Terminal:
         """A bar on standard error with the time left; the callback takes (done, of)."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        said = TextColumn("{task.description}", markup=False)
+        columns = (said, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = self._console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(label, total=None)
             yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _print(console: "Console", line: str, *, style: str | None = None, whole: bool = False) -> None:
+    parts = [line]
+    if console.is_terminal and len(line) > console.width and not whole:
+        broken = {"break_long_words": False, "break_on_hyphens": False}
+        parts = textwrap.wrap(line, console.width, subsequent_indent="  ", **broken)
+    for part in parts:
+        console.print(part, style=style, soft_wrap=True)
 
 
 def ms(value: float) -> str:

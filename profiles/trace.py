@@ -123,6 +123,12 @@ def trace(model: Model, *, batch: int = 1) -> TracedNetwork:
     return TracedNetwork(model, LayerGraph.of(nodes), module, fx_nodes, example, batch, symbol)
 
 
+def export(model: Model) -> torch.export.ExportedProgram:
+    """A model as a program of its own, with a dynamic batch where it has one. Raises TraceError as `trace`."""
+    flat, spec = pytree.tree_flatten((model.args, dict(model.kwargs)))
+    return _export(model, flat, spec, batch=1)[0]
+
+
 def _export(
     model: Model, flat: list[torch.Tensor], spec: Any, batch: int
 ) -> tuple[torch.export.ExportedProgram, Any]:

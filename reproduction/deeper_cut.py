@@ -15,8 +15,8 @@ from noise.audit.covariance_bound import covariance_bound
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.gain import strongest
-from noise.gaussian_kinds import bound_rows
-from noise.learning import Options
+from noise.gaussian_start import bound_rows
+from noise.learning_options import Options
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
 from planner.plan import Plan

@@ -5,22 +5,16 @@ import textwrap
 WIDTH = 118
 
 
-def paragraph(text: str) -> str:
+def paragraph(*sentences: str) -> str:
     """One paragraph; line ends and runs of spaces in it are spaces."""
-    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return _wrapped(" ".join(sentences))
 
 
-def bullets(*texts: str) -> str:
-    """A list; empty texts are left out."""
-    return "\n".join(
-        textwrap.fill(
-            " ".join(one.split()),
-            WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for one in texts
-        if one.strip()
-    )
+def bullets(*items: str) -> str:
+    """A list; empty items are left out."""
+    return "\n".join(_wrapped(f"- {item}", further="  ") for item in items if item.strip())
+
+
+def _wrapped(text: str, further: str = "") -> str:
+    plain = " ".join(text.split())
+    return textwrap.fill(plain, WIDTH, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)

@@ -17,7 +17,7 @@ from noise.bounding import bounds
 from noise.checkpoint import Checkpoint
 from noise.collection import Accuracy
 from noise.cut_network import CutNetwork
-from noise.learning import Options
+from noise.learning_options import Options
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
 from noise.tensors import footprint_bytes

@@ -31,6 +31,11 @@ class Step:
     command: str = ""
 
 
+def of_network(of: Callable[[str], Mapping[str, Any]], name: str) -> Work:
+    """Work that takes a network's name and needs no folder."""
+    return lambda _: of(name)
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.reproduced/1"):
     """figures: as the step returned them, through JSON. made: the day."""
 

@@ -1,4 +1,12 @@
 from .client import CloudClient as CloudClient
+from .cloud_server import CloudServer as CloudServer
 from .edge import EdgeHalf as EdgeHalf
+from .folders import edge_side as edge_side
+from .guard import client_security as client_security
+from .guard import server_security as server_security
+from .reach import Reach as Reach
 from .record import RunRecord as RunRecord
+from .session import edge_session as edge_session
+from .splitting import split as split
+from .stream import Streaming as Streaming
 from .trial import run as run

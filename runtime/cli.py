@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import inspect
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ import planner.commands
 import profiles.commands
 import runtime.commands
 import runtime.deploy_commands
+import runtime.doctor_commands
 from profiles.errors import PlanError
 from profiles.terminal import documents_alone
 
@@ -50,8 +52,30 @@ def _root(
     pass
 
 
-for _room in (profiles.commands, planner.commands, noise.commands, runtime.commands, runtime.deploy_commands):
-    _room.register(app)
+_PARTS = (
+    profiles.commands,
+    planner.commands,
+    noise.commands,
+    runtime.commands,
+    runtime.deploy_commands,
+    runtime.doctor_commands,
+)
+for _part in _PARTS:
+    _part.register(app)
+
+
+def _flow(group: typer.Typer) -> None:
+    """Each paragraph of a help page as one line, which the page then breaks at the terminal's own width."""
+    for one in (*group.registered_commands, group.registered_callback):
+        if one is not None and one.callback is not None and one.callback.__doc__:
+            paragraphs = inspect.cleandoc(one.callback.__doc__).split("\n\n")
+            one.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _flow(below.typer_instance)
+
+
+_flow(app)
 
 
 def main() -> None:

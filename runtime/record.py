@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from noise.collection import Accuracy
-from profiles.artifact import Count, NonNegative
+from profiles.artifact import Artifact, Count, NonNegative
 
 
 class Quantiles(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
     pings_ms: NonNegative
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
+class RunRecord(Artifact, frozen=True, kw_only=True, tag_field="schema", tag="plan.run/1"):
     """One run.
 
     accuracy: percent of the test set, over the wire, noise for every input.

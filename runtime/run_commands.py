@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noise.completion import datasets
 from profiles.commands import Json
+from profiles.completion import links
 from profiles.terminal import Terminal
 from runtime.serve_commands import TokenFile
 from runtime.wishes import Draw, Fallback, Wishes
@@ -30,11 +32,16 @@ def run(
         typer.Option(help="Noise learned for the plan: nothing is sent without (default: the folder's own)."),
     ] = None,
     server: Annotated[str | None, typer.Option(help="URL of the cloud (default: a local process).")] = None,
-    data: Annotated[str | None, typer.Option(help="Test data (default: what the noise was learned on).")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Test data (default: what the noise was learned on).", autocompletion=datasets),
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(min=2, help="Single inferences that are timed (default: 300).")
     ] = None,
-    link: Annotated[str | None, typer.Option(help="Emulate this link instead of the plan's.")] = None,
+    link: Annotated[
+        str | None, typer.Option(help="Emulate this link instead of the plan's.", autocompletion=links)
+    ] = None,
     no_emulation: Annotated[bool, typer.Option("--no-emulation", help="Local cloud on plain loopback.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where the record of the run is written.")] = None,
     input: Annotated[

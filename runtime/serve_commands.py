@@ -2,12 +2,15 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from profiles.commands import Json
 from profiles.terminal import Terminal
+
+if TYPE_CHECKING:
+    from runtime.cloud_server import CloudServer
 
 PORT = 8400
 
@@ -62,16 +65,12 @@ def serve(
 
     Example: plan serve plan.json --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --token-file tokens
     """
-    import sys
-    from importlib import metadata
-
     import msgspec
 
     from runtime import guard
     from runtime.batching import Batching
-    from runtime.cloud import CloudApp, Server, listen
+    from runtime.cloud_server import CloudServer
     from runtime.logs import Log
-    from runtime.opening import to_serve
 
     terminal = Terminal(json=json)
     security = guard.server_security(
@@ -82,33 +81,33 @@ def serve(
         token_file=token_file,
         insecure=insecure,
     )
-    sys.setswitchinterval(5e-4)  # an engine's thread asks for the interpreter's lock again while the loop holds it
-    with listen(host, port) as bound:
-        models = to_serve(plan, with_reference=with_reference, threads=threads)
-        batching = Batching(max_batch, max_delay, max_queue)
-        lines = None if log is None else Log.to(log)
-        app = CloudApp(models, metadata.version("shredder-plan"), batching=batching, log=lines)
-        server = Server(app, security=security)
-        address, number = bound.getsockname()[:2]
-        scheme = "http" if security.tls is None else "https"
-        url = f"{scheme}://[{address}]:{number}" if ":" in address else f"{scheme}://{address}:{number}"
-        if security.warning:
-            terminal.warn(security.warning)
-        if until_eof:
-            _end_with_stdin(server)
-        else:
-            terminal.say(f"serving {', '.join(models)} on {url}; Ctrl-C ends it")
-        terminal.document(msgspec.json.encode({"url": url, "models": list(models)}))
-        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
-            server.run(sockets=[bound])
+    server = CloudServer(
+        plan,
+        host=host,
+        port=port,
+        security=security,
+        with_reference=with_reference,
+        threads=threads,
+        batching=Batching(max_batch, max_delay, max_queue),
+        log=None if log is None else Log.to(log),
+    )
+    if security.warning:
+        terminal.warn(security.warning)
+    if until_eof:
+        _end_with_stdin(server)
+    else:
+        terminal.say(f"serving {', '.join(server.models)} on {server.url}; Ctrl-C ends it")
+    terminal.document(msgspec.json.encode({"url": server.url, "models": server.models}))
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        server.run()
 
 
-def _end_with_stdin(server: object) -> None:
+def _end_with_stdin(server: "CloudServer") -> None:
     import sys
     import threading
 
     def wait() -> None:
         sys.stdin.read()
-        server.should_exit = True  # type: ignore[attr-defined]
+        server.stop()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -9,6 +9,9 @@ from profiles.artifact import Count, NonNegative
 
 Interval = tuple[float, float]
 
+#: Ways of reconstructing: trained on pairs; the distribution named first; through the known edge half.
+DECODER, NAMED, WHITE_BOX = "decoder", "decoder after naming", "white box"
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the
@@ -120,10 +123,10 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     noise: str | None = None
 
 
-class Audit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
+class Audit(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
     """floors: what is got without the tensor: the mean image of the true class, and guessing by the label alone.
 
-    accuracy_loss_points: of the test inputs, the same for every noise here. adversary: what it is given, in words.
+    accuracy_loss_points: of the test inputs, the same for every noise here.
     """
 
     model: str
@@ -142,7 +145,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     seeds: Count = 1
     seed: int = 0
     seconds: NonNegative | None = None
-    settings: dict[str, float | int | str | None] = {}
+    settings: dict[str, float | int | str | None] = msgspec.field(default_factory=dict)
 
 
 def read(path: Path) -> Audit:

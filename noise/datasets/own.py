@@ -28,11 +28,20 @@ def load_own(source: str) -> Dataset:
     Raises DataError: nothing of that name, it failed, or what it returned is not data (module docstring).
     """
     expected = "train and test pairs (inputs, labels) of arrays, or two torch data sets"
-    train, test = train_and_test(source, expected=expected)
-    training, testing = as_split(train, origin=f"{source} (train)"), as_split(test, origin=f"{source} (test)")
-    _require_alike(training, testing, source)
+    return as_dataset(*train_and_test(source, expected=expected), name=source)
+
+
+def as_dataset(train: Any, test: Any, *, name: str = "own") -> Dataset:
+    """A data set of arrays, torch tensors or torch data sets; its training rows are shuffled (`Dataset.order`).
+
+    train, test: (inputs [n, ...], labels [n]) each, or with private labels third (module docstring). name: by which
+    the noise's file and errors call it.
+    Raises DataError where they are not data, or not alike.
+    """
+    training, testing = as_split(train, origin=f"{name} (train)"), as_split(test, origin=f"{name} (test)")
+    _require_alike(training, testing, name)
     order = shuffled_rows(len(training), seed=0)
-    return Dataset(source, training.shuffled(seed=0), testing, order)
+    return Dataset(name, training.shuffled(seed=0), testing, order)
 
 
 def train_and_test(source: str, *, expected: str) -> tuple[Any, Any]:
