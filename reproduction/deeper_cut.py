@@ -15,13 +15,13 @@ from noise.audit.covariance_bound import covariance_bound
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.gain import strongest
-from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_start import bound_rows
 from noise.learning_options import Options
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
 from planner.plan import Plan
 from reproduction.benchmark_networks import opened
+from reproduction.gaussian_of_one_scale import of_one_scale
 from reproduction.step import Step
 
 #: Of its strength over the activation's own, while the budget's is looked for.
@@ -75,12 +75,7 @@ def _work(asked: Deeper, scratch: Path) -> Mapping[str, Any]:
 def one_scale(asked: Deeper, cut: CutNetwork, test: Activations) -> tuple[Mechanism, float]:
     """N(0, s² I) of the largest s that keeps the budget, and what it loses."""
     rows = test.take(slice(0, asked.judged))
-    rms = np.float32((test.power / test.elements) ** 0.5)
-    normals = {
-        node: LowRankNormal(np.full(n, rms), np.zeros((n, 0), np.float32), np.zeros(0, np.float32))
-        for node, n in ((node, int(np.prod(shape))) for node, shape in cut.shapes.items())
-    }
-    unit = GaussianNoise(normals)
+    unit = of_one_scale(cut.shapes, (test.power / test.elements) ** 0.5)
     judged: dict[float, float] = {}
 
     def needed(gain: float) -> float:
