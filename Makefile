@@ -6,7 +6,7 @@ READY  := .venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo reproduce reproduce-quick test lint docs check-long schemas clean
+.PHONY: help demo reproduce reproduce-quick test lint docs check-long schemas lock clean
 
 help:
 	@echo "make demo        the main job on MNIST, end to end, files in demo/"
@@ -16,7 +16,8 @@ help:
 	@echo "make lint        ruff and mypy alone"
 	@echo "make docs        the documentation as a site, in site/"
 	@echo "make check-long  what takes longer or needs root"
-	@echo "make schemas     write docs/schemas/ from the code"
+	@echo "make schemas     write docs/schemas/, docs/formats.md and docs/commands.md from the code"
+	@echo "make lock        write requirements.lock: the default install, by hashes"
 	@echo "make clean       remove .venv, demo/ and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -53,17 +54,25 @@ lint: $(READY)
 	ruff format --check .
 	mypy
 
-test: $(READY) lint
+test: $(READY) lint docs
 	pytest -m "not long"
 
 check-long: $(READY)
 	pytest -m long
 
 docs: $(READY)
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
+lock: $(READY)
+	.venv/bin/python -m pip install --quiet uv
+	{ head -2 requirements.lock; uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 schemas: $(READY)
 	python -m runtime.schemas docs/schemas
+	python -m runtime.format_pages docs/formats.md
+	python -m runtime.command_pages docs/commands.md
 
 clean:
 	rm -rf .venv demo site reproduced .mypy_cache .ruff_cache .pytest_cache

@@ -29,7 +29,8 @@ from torch.nn import functional
 
 from noise import collection
 from noise.datasets import catalog
-from noise.learning import learn, options_for
+from noise.learning import learn
+from noise.learning_options import options_for
 from noise.memory import keep_freed
 from noise.randomness import SystemRandom
 from planner.noise_cost import NOISE_KINDS

@@ -28,12 +28,13 @@ from noise.audit.decoder import DECODER, train_decoder
 from noise.audit.floors import attribute_from_label_percent, class_mean_image, mean_image
 from noise.audit.mixture_bound import mixture_bound
 from noise.audit.nearest_neighbours import information
+from noise.audit.neighbours import NEIGHBOURS
 from noise.audit.training import Strength
 from noise.calibration import calibrated
 from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.datasets.records import Dataset
-from noise.gaussian_kinds import bound_rows
+from noise.gaussian_start import bound_rows
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Budget, Task
@@ -85,10 +86,20 @@ def floors(data: Dataset) -> dict[str, Any]:
     }
 
 
-def estimate(noise: Mechanism | None, inputs: np.ndarray, test: Activations, seed: int) -> dict[str, Any]:
-    """The paper's estimate, with all that it depends on."""
-    seen = Adversary(test.take(slice(0, PAIRS)), noise, seed=seed).everything().numpy()
-    found = information(inputs[:PAIRS].reshape(len(seen), -1).astype(np.float32), seen, seed=seed)
+def estimate(
+    noise: Mechanism | None,
+    inputs: np.ndarray,
+    test: Activations,
+    seed: int,
+    *,
+    pairs: int = PAIRS,
+    k: int = NEIGHBOURS,
+    scale: float = 1.0,
+) -> dict[str, Any]:
+    """The paper's estimate, with all that it depends on. scale: the inputs are multiplied by it."""
+    seen = Adversary(test.take(slice(0, pairs)), noise, seed=seed).everything().numpy()
+    shown = np.float32(scale) * inputs[:pairs].reshape(len(seen), -1).astype(np.float32)
+    found = information(shown, seen, seed=seed, k=k)
     return {"bits": found.bits, "k": found.k, "samples": found.samples, "dimensions": found.dimensions}
 
 

@@ -24,7 +24,7 @@ from noise.datasets import catalog
 from noise.datasets.records import Dataset
 from noise.descent import Descent, Run
 from noise.gaussian_kinds import learn_channel, learn_gaussian
-from noise.gaussian_learning import GaussianSchedule
+from noise.gaussian_schedule import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.objective import alpha_at, equation_4
 from noise.randomness import SeededRandom

@@ -16,19 +16,18 @@ Printed, not asserted: run it on an idle machine.
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from math import prod
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from noise.laplace import LaplaceNoise, OrderedLaplace
 from planner.plan import Plan
 from planner.planning import cut
 from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.link import load
 from profiles.profiling import PAUSE_MS, profile
+from reproduction.stand_in import stand_in
 from runtime.connecting import connect
 from runtime.edge import Inference
 from runtime.emulation import Order
@@ -36,12 +35,10 @@ from runtime.local import emulated_link, local_cloud
 from runtime.parts import measured_parts
 from runtime.record import MeasuredParts
 from runtime.serving import planned_edge
-from runtime.sides import Agreement
 
 MODELS = ("lenet", "cifar10", "svhn", "newsgroups", "alexnet", "vgg16")
 #: 18.88 Mbps and 5 ms; 5.85 Mbps and 50 ms.
 LINKS = ("wifi", "lte")
-NOISE_SCALE = 0.5
 #: An inference that takes so long is the link's alone, which does not scatter: three will do.
 LONG_S = 3.0
 
@@ -88,16 +85,6 @@ def plans(device: DeviceProfile, link: str, names: Sequence[str] | None = None) 
     for name in (one.name for one in every.candidates):
         if names is None or name in names:
             yield cut(device, device, load(link), noise="laplace", at=name)
-
-
-def stand_in(plan: Plan, agreed: Agreement) -> LaplaceNoise:
-    """One Laplace distribution of a fixed scale for each crossing tensor that takes noise, in graph order."""
-    made = {}
-    for one in plan.cut.crossing:
-        if one.node not in agreed.beside:
-            order = np.arange(prod(one.row_shape(plan.settings.batch)))
-            made[one.node] = OrderedLaplace(np.zeros(1), np.full(1, NOISE_SCALE), order[None])
-    return LaplaceNoise(made)
 
 
 def measure_cut(plan: Plan, repeats: Repeats, *, pause_ms: float = PAUSE_MS) -> list[Inference]:

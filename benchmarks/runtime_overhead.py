@@ -5,7 +5,7 @@
 
 The limit is edge compute + all bytes on the wire / rate + round trip + cloud compute, each part of it measured in the
 same run, so that only what the runtime adds is left: HTTP and JSON, adding noise, copies, processes that wake. The
-mark is total <= 1.05 x limit + 0.3 ms. Noise is a stand-in of the real size (`prediction_error.stand_in`): what it
+mark is total <= 1.05 x limit + 0.3 ms. Noise is a stand-in of the real size (`reproduction.stand_in`): what it
 costs is real. Cuts are those that the plan chooses on the link. Each inference begins when the one before has its
 answer; after a pause of 20 ms caches and the processor's sleep cost half a millisecond more, which is no limit's.
 

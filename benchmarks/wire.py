@@ -18,27 +18,12 @@ from numpy.typing import NDArray
 
 from profiles import codec
 from profiles.codec import WIRE_ITEMSIZE, Quantisation
+from reproduction.printed import FIGURE_6, TABLE_2, mean_speed_up
 
 Array = NDArray[Any]
 
-#: Figure 6: edge, communication (4 bytes an element), cloud; cloud-only's communication and cloud.
-FIGURE_6 = {
-    "LeNet": (0.1260, 0.4440, 0.0012, 0.9982, 0.0018),
-    "CIFAR-10": (0.1261, 0.4794, 0.0008, 0.9700, 0.0300),
-    "SVHN": (0.3820, 0.3231, 0.0055, 0.9694, 0.0306),
-    "AlexNet": (0.0467, 0.2438, 0.0003, 0.9990, 0.0010),
-    "VGG-16": (0.4587, 0.5270, 0.0143, 0.7905, 0.0160),
-}
 LEVELS = Quantisation.over(-10, 10)
 PARAMETERS = {"t.scale": LEVELS.scale, "t.zero_point": LEVELS.zero_point}
-
-
-def speed_ups(itemsize: int) -> list[float]:
-    """Of each network over cloud-only, as its crossing elements take so many bytes."""
-    return [
-        (input_comm + whole) / (edge + comm * itemsize / 4 + cloud)
-        for edge, comm, cloud, input_comm, whole in FIGURE_6.values()
-    ]
 
 
 def plain_levels(tensor: Array) -> Array:
@@ -72,10 +57,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
-    print(f"{'speed-up over cloud-only, Figure 6':36}" + "".join(f"{name:>10}" for name in (*FIGURE_6, "mean")))
+    names = (*(TABLE_2[one].title for one in FIGURE_6), "mean")
+    print(f"{'speed-up over cloud-only, Figure 6':36}" + "".join(f"{name:>10}" for name in names))
     for wire, itemsize in WIRE_ITEMSIZE.items():
-        found = speed_ups(itemsize)
-        cells = "".join(f"{one:9.2f}×" for one in (*found, sum(found) / len(found)))
+        found = [one.speed_up(itemsize=itemsize) for one in FIGURE_6.values()]
+        cells = "".join(f"{one:9.2f}×" for one in (*found, mean_speed_up(itemsize=itemsize)))
         print(f"{f'  {wire}, {itemsize} B an element':36}{cells}")
     print(f"\n{'int8 here, µs':20}{'to levels':>12}{'in float64':>12}{'to floats':>12}{'in float64':>12}{'apart':>8}")
     for elements in (120, 9216, 786_432):

@@ -14,7 +14,7 @@ from .exploring import explore as explore
 from .gaussian import GaussianNoise as GaussianNoise
 from .laplace import LaplaceNoise as LaplaceNoise
 from .learned import Learned as Learned
-from .learning import Options as Options
 from .learning import learn as learn
-from .learning import options_for as options_for
+from .learning_options import Options as Options
+from .learning_options import options_for as options_for
 from .preparing import Described as Described

@@ -54,6 +54,7 @@ def audit(
     from noise import auditing
     from noise.audit import record
     from noise.auditing import page
+    from noise.auditing import pictures as picture_files
     from noise.datasets import catalog
     from planner import plan as plans
     from profiles import artifact
@@ -62,7 +63,10 @@ def audit(
     artifact.require_writable(place)  # a folder has no suffix to change
     pictured = pictures or place.with_suffix(".png")
     page.require_format(pictured)
-    artifact.require_writable(place, pictured, beside=[plan, *(noise or [])])
+    # A device or a pipe has no place beside it.
+    has_place = not place.exists() or place.is_file()
+    kept = picture_files.beside(place) if has_place else None
+    artifact.require_writable(place, pictured, kept, beside=[plan, *(noise or [])])
     terminal = Terminal(json=json)
     planned = plans.read(plan)
     noises = _noises(noise or [])
@@ -77,9 +81,9 @@ def audit(
     for kind, (_, facts) in noises.items():
         if facts.data != dataset.name:
             terminal.warn(f"{kind} noise was learned on {facts.data}, and is audited on {dataset.name}")
-    shown = page.installed() and auditing.has_pictures(dataset)
-    # A device or a pipe has no place beside it.
-    keep = None if place.exists() and not place.is_file() else place.with_name(f".{place.name}.auditing")
+    pictures_there = auditing.has_pictures(dataset)
+    shown = page.installed() and pictures_there
+    keep = place.with_name(f".{place.name}.auditing") if has_place else None
     with terminal.progress("auditing") as advance:
         found = auditing.audit(
             planned,
@@ -91,6 +95,7 @@ def audit(
             keep=keep,
             progress=advance,
             pictures=pictured if shown else None,
+            kept=kept,
             cut=cut,
         )
     record.write(place, found)
@@ -101,7 +106,8 @@ def audit(
         terminal.say("no page of pictures: matplotlib is not installed; pip install 'shredder-plan[plot]'")
     elif pictures is not None and not shown:
         terminal.warn(f"{pictures}: not written, the inputs are no pictures")
-    terminal.say(f"written: {place}" + (f", {pictured}" if shown else ""))
+    written = [place, *([pictured] if shown else []), *([kept] if kept and kept.exists() and pictures_there else [])]
+    terminal.say(f"written: {', '.join(map(str, written))}")
     terminal.document(artifact.encode(found))
 
 

@@ -8,9 +8,10 @@ import torch
 
 from noise.bottleneck_parameters import LearnedBottleneck
 from noise.covariance import MOST_ELEMENTS, spread
-from noise.gaussian_kinds import Settled, Work, found
-from noise.gaussian_learning import GaussianSchedule, Steering
+from noise.gaussian_kinds import Work, found
 from noise.gaussian_parameters import Learnable
+from noise.gaussian_schedule import GaussianSchedule, Steering
+from noise.gaussian_start import Settled
 from noise.task import Found, Task
 from planner.noise_cost import CODE, HIDDEN, noise_share
 

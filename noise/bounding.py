@@ -6,7 +6,7 @@ from noise.activations import Activations
 from noise.audit.covariance_bound import Bound, covariance_bounds, held_out_bounds
 from noise.audit.mixture_bound import mixture_bounds
 from noise.collection import BoundFacts
-from noise.gaussian_kinds import bound_rows, most_bound_rows
+from noise.gaussian_start import bound_rows, most_bound_rows
 from noise.mechanism import GaussianMechanism
 from noise.randomness import SeededRandom
 

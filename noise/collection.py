@@ -8,10 +8,9 @@ import json
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from noise.archive import packed
 from noise.mechanism import Mechanism
 from noise.tensors import KINDS, from_arrays, to_arrays
 from planner.plan import Plan
@@ -56,10 +55,19 @@ class BoundFacts(msgspec.Struct, frozen=True):
     repeats: dict[str, float] = {}
 
 
+class TradeOff(msgspec.Struct, frozen=True):
+    """A point of the trade-off (Figure 7): points of accuracy lost on held-out data, and how strong the noise was
+    there. bound_bits: the covariance bound of that noise, where its kind has one."""
+
+    loss_points: float
+    snr_inverse: NonNegative
+    bound_bits: float | None = None
+
+
 class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
     """What the noise is for and how it was made. settings: what learning was told or found. bound, mixture_bound:
     null for `laplace`, whose support moves with the input. quantisation: for int8 alone, the levels of each float
-    tensor that crosses."""
+    tensor that crosses. curve: the whole trade-off, where it was asked for."""
 
     kind: str
     architecture: str
@@ -74,6 +82,7 @@ class NoiseFacts(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", 
     bound: BoundFacts | None = None
     mixture_bound: BoundFacts | None = None
     settings: dict[str, float | int | str | None]
+    curve: tuple[TradeOff, ...] = ()
 
 
 def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> None:
@@ -81,17 +90,9 @@ def write(path: Path, noise: Mechanism, facts: NoiseFacts) -> None:
     fields = msgspec.to_builtins(facts)
     if facts.quantisation is None:
         del fields["quantisation"]
-    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
-    arrays = {name: np.ascontiguousarray(one) for name, one in to_arrays(noise).items()}
-    artifact.write_bytes(path, _in_order(save(arrays, metadata=metadata)))
-
-
-def _in_order(data: bytes) -> bytes:
-    """The same safetensors file with its header's keys sorted: the library orders the metadata at random."""
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of eight
-    return len(header).to_bytes(8, "little") + header + data[end:]
+    if not facts.curve:
+        del fields["curve"]
+    artifact.write_bytes(path, packed(to_arrays(noise), fields))
 
 
 def read(path: Path) -> tuple[Mechanism, NoiseFacts]:
@@ -115,6 +116,15 @@ def read(path: Path) -> tuple[Mechanism, NoiseFacts]:
 def read_noise(path: Path | str) -> tuple[Mechanism, NoiseFacts]:
     """Learned noise and what its file says of it, as `run` and `audit` take them. Raises ArtifactError as `read`."""
     return read(Path(path))
+
+
+def read_facts(path: Path) -> NoiseFacts:
+    """What a file says of its noise; the noise itself is not read. Raises ArtifactError as `read` does."""
+    try:
+        with safe_open(path, framework="np") as archive:
+            return _facts(path, archive.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: not a whole safetensors file ({error}); learn the noise anew") from error
 
 
 def _facts(path: Path, metadata: dict[str, str]) -> NoiseFacts:

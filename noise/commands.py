@@ -91,7 +91,7 @@ def learn(
     """
     import msgspec
 
-    from noise import learning
+    from noise import learning_options
     from noise.learning_log import LearningLog
     from noise.preparing import Described, learn_into, load_anew, prepare
     from planner import plan as plans
@@ -108,7 +108,7 @@ def learn(
         raise PlanError("--log is of one cut's learning; leave it out with --breakpoints")
     if not breakpoints and (jobs is not None or on is not None):
         raise PlanError("--jobs and --on share out several cuts; give --breakpoints, or leave them out")
-    options = learning.options_for(
+    options = learning_options.options_for(
         noise,
         count=count,
         gamma=gamma,

@@ -14,7 +14,7 @@ import msgspec
 
 from noise import auditing, prepared, work
 from noise.exploring_cut import CutTask, Outcome, explore_cut
-from noise.learning import options_for
+from noise.learning_options import options_for
 from noise.preparing import Described, loaded
 from planner import explored
 from planner.constraints import Constraints

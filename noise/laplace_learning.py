@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from noise import laplace, private_classifier
 from noise.calibration import sufficient
+from noise.collection import TradeOff
 from noise.descent import Descent, Run
 from noise.gain import strongest
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.objective import Equation
 from noise.sampled_accuracy import Estimate, SampledHoldout
 from noise.starting_values import ladder, starting_values
-from noise.task import Found, Task, TradeOff
+from noise.task import Found, Task
 from profiles.errors import InfeasibleError, NoiseError
 
 Array = NDArray[Any]

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from noise import collection
-from noise.collection import Accuracy, BoundFacts, NoiseFacts
+from noise.collection import Accuracy, BoundFacts, NoiseFacts, TradeOff
 from noise.mechanism import Mechanism
-from noise.task import Found, TradeOff
+from noise.task import Found
 from noise.tensors import footprint_bytes
 
 

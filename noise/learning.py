@@ -4,9 +4,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 
@@ -20,20 +20,18 @@ from noise.collection import Accuracy, Crossing, NoiseFacts
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset, Labels
 from noise.gaussian_kinds import learn_channel, learn_gaussian
-from noise.gaussian_learning import GaussianSchedule
-from noise.laplace_learning import Schedule
 from noise.learned import Learned
 from noise.learning_log import LearningLog
+from noise.learning_options import Options
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.memory import keep_freed
-from noise.objective import Equation
 from noise.randomness import SeededRandom
 from noise.task import Budget, Found, Progress, Task
 from noise.threads import threads_for
 from noise.work_key import digest, work_key
 from planner.noise_cost import NoiseKind, noise_share, require_kind
 from planner.plan import Plan
-from profiles.errors import InfeasibleError, NoiseError, PlanError
+from profiles.errors import InfeasibleError, NoiseError
 from profiles.zoo.catalog import has_random_weights
 
 DEFAULT_KIND: NoiseKind = "channel"
@@ -41,70 +39,10 @@ DEFAULT_KIND: NoiseKind = "channel"
 TIGHTENINGS = 6
 #: Weight of hiding a private label, where none is given: of a cross-entropy (Table 2), or beside the bound.
 GAMMAS = {"laplace": 0.01, "gaussian": 10.0, "channel": 10.0}
-EQUATIONS = get_args(Equation)
-MAPS = ("auto", "bottleneck", "linear")
 #: Elements of noise that the test inputs are judged with at most: of large tensors not every test input is taken.
 TEST_ELEMENTS = 800_000_000
 #: From here on it counts how memory is given back.
 LARGE_ELEMENTS = 10_000
-
-
-@dataclass(frozen=True)
-class Options:
-    """How noise of a kind is looked for. count: distributions of `laplace`. gamma: weight of what hides the private
-    label (Eq. 5). curve: the whole trade-off as well (Figure 7). map: of a channel; auto is a bottleneck where one
-    keeps the budget, else linear. hidden: the bottleneck's width, found where none is given."""
-
-    count: int = 20
-    gamma: float | None = None
-    curve: bool = False
-    map: str = "auto"
-    hidden: int | None = None
-    laplace: Schedule = field(default_factory=Schedule)
-    gaussian: GaussianSchedule = field(default_factory=GaussianSchedule)
-
-
-def options_for(
-    kind: str,
-    *,
-    count: int = 20,
-    gamma: float | None = None,
-    equation: str | None = None,
-    alpha: float | None = None,
-    steps: int | None = None,
-    curve: bool = False,
-    map: str = "auto",
-    hidden: int | None = None,
-) -> Options:
-    """What was asked for, over the kind's own settings.
-
-    count, gamma, curve, map, hidden: as `Options` has them. equation, alpha: what `laplace` minimises (Shredder,
-    Equations 3, 4, 5 and 11). steps: iterations, None for the kind's own.
-    Raises PlanError for what is not of this kind.
-    """
-    require_kind(kind)
-    if kind != "laplace" and (equation is not None or alpha is not None):
-        raise PlanError(f"--equation and --alpha are of laplace; leave them out with --noise {kind}")
-    if map not in MAPS:
-        raise PlanError(f"--map {map}: expected {', '.join(MAPS[:-1])} or {MAPS[-1]}")
-    if kind != "channel" and (map != "auto" or hidden is not None):
-        raise PlanError(f"--map and --hidden are of channel; leave them out with --noise {kind}")
-    if map == "linear" and hidden is not None:
-        raise PlanError("--hidden is of a bottleneck; leave it out with --map linear")
-    options = Options(count=count, gamma=gamma, curve=curve, map=map, hidden=hidden)
-    if kind != "laplace":
-        return options if steps is None else replace(options, gaussian=replace(options.gaussian, steps=steps))
-    laplace = replace(options.laplace, alpha=alpha, equation=_equation(equation), curve=curve)
-    return replace(options, laplace=laplace if steps is None else replace(laplace, steps=steps))
-
-
-def _equation(name: str | None) -> Equation | None:
-    if name is None:
-        return None
-    for known in EQUATIONS:
-        if name == str(known):
-            return cast(Equation, known)
-    raise PlanError(f"--equation {name}: expected one of {', '.join(map(str, EQUATIONS))} (of the Shredder paper)")
 
 
 def learn(
@@ -161,6 +99,8 @@ def learn(
         bound, mixture = None, None
         if kind != "laplace":
             bound, mixture = bounds(cast(GaussianMechanism, found.noise), task.train, task.holdout, seed=seed)
+    if not options.curve:
+        found = replace(found, curve=())
     facts = NoiseFacts(
         kind=kind,
         architecture=plan.model.architecture,
@@ -175,9 +115,8 @@ def learn(
         bound=bound,
         mixture_bound=mixture,
         settings={**found.settings, "seed": seed, "asked": asked_for(options, confident=confident, private=private)},
+        curve=found.curve,
     )
-    if not options.curve:
-        found = replace(found, curve=())
     share = noise_share(
         cut.network.graph, kind, cut.shapes, plan.cut.edge_nodes, batch=plan.settings.batch, **_form(found)
     )

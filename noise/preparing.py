@@ -12,8 +12,8 @@ from noise.datasets import catalog
 from noise.datasets.private_labels import private_labels
 from noise.datasets.records import Dataset, Labels
 from noise.learned import LearnResult
-from noise.learning import Options
 from noise.learning_log import LearningLog
+from noise.learning_options import Options
 from noise.task import Progress
 from planner import plan as plans
 from planner.alternatives import at_cut, breakpoint_cuts

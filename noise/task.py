@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from noise.activations import Activations
 from noise.checkpoint import Checkpoint
-from noise.collection import Accuracy
+from noise.collection import Accuracy, TradeOff
 from noise.cut_network import CutNetwork
 from noise.learning_log import LearningLog
 from noise.mechanism import Mechanism
@@ -81,15 +81,6 @@ class Task:
     def needed_points(self, noise: Mechanism) -> float:
         """The smallest budget that this noise keeps."""
         return self.budget.needed_by(self.judge(noise))
-
-
-@dataclass(frozen=True)
-class TradeOff:
-    """A point of Figure 7: what is lost on the hold-out, and how strong the noise was there."""
-
-    loss_points: float
-    snr_inverse: float
-    bound_bits: float | None = None
 
 
 @dataclass(frozen=True)

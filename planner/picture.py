@@ -1,9 +1,11 @@
 """Candidates as a picture: latency stacked by part, the references beside them. Needs matplotlib (extra `plot`)."""
 
 import importlib.util
+import math
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.plan import Plan, Predicted
 from planner.tables import elided, figure, is_chosen, short, worth_showing
@@ -46,7 +48,7 @@ def drawn(plan: Plan, kind: str) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    bars = _bars(plan)
+    bars = bars_of(plan)
     # No date, no random ids: pictures can be compared and kept under version control.
     settings: Any = {"svg.hashsalt": "plan", "svg.fonttype": "none", "font.size": 9.0, "font.family": "DejaVu Sans"}
     dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
@@ -60,27 +62,50 @@ def drawn(plan: Plan, kind: str) -> bytes:
     return made.getvalue()
 
 
-def _bars(plan: Plan) -> list[tuple[str, Predicted, bool]]:
-    """Label, price, whether it was chosen."""
-    made = [(short(one.name, 36), one.predicted, is_chosen(plan, one)) for one in worth_showing(plan, most=MOST_BARS)]
+class Bar(NamedTuple):
+    label: str
+    price: Predicted
+    chosen: bool
+
+
+def bars_of(plan: Plan, *, most: int = MOST_BARS, width: int = 36) -> list[Bar]:
+    """At most so many candidates in graph order, then the references; names in at most `width` characters."""
+    made = [
+        Bar(short(one.name, width), one.predicted, is_chosen(plan, one)) for one in worth_showing(plan, most=most)
+    ]
     for name, price in (("cloud-only", plan.references.cloud_only), ("edge-only", plan.references.edge_only)):
-        made.append((name, price, plan.cut.name == name))
+        made.append(Bar(name, price, plan.cut.name == name))
     return made
 
 
-def _draw(axes: "Axes", plan: Plan, bars: list[tuple[str, Predicted, bool]]) -> None:
+def longest_ms(plan: Plan, bars: Sequence[Bar]) -> float:
+    """Where bars that are much longer than what matters are cut off."""
+    totals = [bar.price.total_ms for bar in bars]
+    matters = max(plan.predicted.total_ms, min(totals))
+    return min(max(totals), LONGEST * matters) or 1.0
+
+
+def stacked(axes: "Axes", places: Sequence[float], parts: Sequence[Mapping[str, float]], **how: Any) -> None:
+    """Bars of parts in milliseconds; `longest` cuts them off. parts: a bar each, field of PARTS → ms."""
+    longest, done = how.pop("longest", math.inf), [0.0] * len(places)
+    for field, label, colour in PARTS:
+        found = [one.get(field, 0.0) for one in parts]
+        if any(found):
+            shown = [max(min(part, longest - before), 0.0) for before, part in zip(done, found, strict=True)]
+            axes.barh(places, shown, left=done, color=colour, label=label, linewidth=0, **how)
+            done = [before + part for before, part in zip(done, found, strict=True)]
+
+
+def parts_of(price: Predicted) -> dict[str, float]:
+    return {field: getattr(price, field) for field, _, _ in PARTS}
+
+
+def _draw(axes: "Axes", plan: Plan, bars: list[Bar]) -> None:
     # The references stand apart, half a bar below the candidates.
     places = [index + (0.6 if index >= len(bars) - 2 else 0.0) for index in range(len(bars))]
     totals = [price.total_ms for _, price, _ in bars]
-    matters = max(plan.predicted.total_ms, min(totals))
-    longest = min(max(totals), LONGEST * matters) or 1.0
-    done = [0.0] * len(bars)
-    for field, label, colour in PARTS:
-        parts = [getattr(price, field) for _, price, _ in bars]
-        if any(parts):
-            shown = [max(min(part, longest - before), 0.0) for before, part in zip(done, parts, strict=True)]
-            axes.barh(places, shown, left=done, height=0.72, color=colour, label=label, linewidth=0)
-            done = [before + part for before, part in zip(done, parts, strict=True)]
+    longest = longest_ms(plan, bars)
+    stacked(axes, places, [parts_of(bar.price) for bar in bars], height=0.72, longest=longest)
     for place, total, (_, _, chosen) in zip(places, totals, bars, strict=True):
         text = (
             f"{figure(total)} ms" + ("  ← chosen" if chosen else "") + ("  (bar cut off)" if total > longest else "")

@@ -6,7 +6,7 @@ mixed-integer program (`constrained`). Both are exact over all legal cuts of the
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -116,8 +116,7 @@ class Search:
 
     def at_bandwidth(self, mbps: float) -> "Search":
         """The same search with another uplink."""
-        link = msgspec.structs.replace(self.cost.link, uplink_mbps=mbps)
-        cost = CostModel(self.cost.edge, self.cost.cloud, link, wire=self.cost.wire, noise=self.cost.noise)
+        cost = replace(self.cost, link=msgspec.structs.replace(self.cost.link, uplink_mbps=mbps))
         other = Search(self.rules, cost, self.objective, self.limits)
         # The flow network, the linear cuts and most terms do not depend on the link.
         other.__dict__.update(flow=self.flow, _linear=self._linear, sums=self.sums.on(cost))

@@ -57,7 +57,7 @@ def profile(
         str | None,
         typer.Option(
             "--as",
-            help="A device that is not here, modelled: tx2-gpu, tx2-cpu or titan-xp.",
+            help="A device that is not here, modelled: tx2-gpu, tx2-cpu, titan-xp or a .json of constants.",
             autocompletion=completion.devices,
         ),
     ] = None,

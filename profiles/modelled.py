@@ -16,8 +16,6 @@ from profiles.predictor import read as read_predictor
 from profiles.roofline import OperatorFacts
 from profiles.trace import TracedNetwork, trace
 
-PRESETS = "profiles/presets/devices.json"
-
 #: What a traced node gives a predictor to learn from.
 NODE_FEATURES = (*FEATURES, "kernel", "stride", "groups")
 
@@ -31,26 +29,30 @@ class Modelled:
 
 
 def profile_as(source: str, device: str, *, batch: int = 1) -> Modelled:
-    """A model on a device of `presets/devices.json`, by a roofline with launch overhead.
+    """A model on a device of `presets/devices.json`, or of a user's own file of constants, by a roofline with launch
+    overhead.
 
-    source: zoo name, `package.module:function` or `.pt2` file. Raises ProfileError for a device that is not in the
-    presets, ModelError, TraceError.
+    source: zoo name, `package.module:function` or `.pt2` file. device: a preset's name, or a `.json` file's. Raises
+    ProfileError or ArtifactError as `roofline.device` does, ModelError, TraceError.
     """
     constants = roofline.device(device)
+    own = device.endswith(".json")
+    name, origin = (Path(device).stem, Path(device).name) if own else (device, roofline.PRESETS)
     network = trace(load_model(source), batch=batch)
     facts = operator_facts(network)
     remarks = [
-        f"{device} is modelled from published latencies, uncertainty {constants.uncertainty}",
+        f"{name} is modelled from {'the constants of ' + origin if own else 'published latencies'}, uncertainty "
+        f"{constants.uncertainty}",
         f"fitted to: {constants.fit}",
         *(f"source: {one}" for one in constants.sources),
     ]
     if unknown := roofline.without_flops(network.graph, facts):
         remarks.append(f"FLOPs unknown for {named(unknown)}: priced by their bytes alone")
     facts_of_device = DeviceFacts(
-        name=device,
+        name=name,
         provenance="modelled",
         engine="torch",
-        software=f"roofline with launch overhead, constants of {PRESETS}; uncertainty {constants.uncertainty}",
+        software=f"roofline with launch overhead, constants of {origin}; uncertainty {constants.uncertainty}",
     )
     times = roofline.node_times_ms(network.graph, facts, constants)
     return Modelled(assemble(network, facts_of_device, times), tuple(remarks))

@@ -12,13 +12,17 @@ comes out is *modelled*, never measured.
 import importlib.resources
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from profiles import artifact
 from profiles.artifact import NonNegative, Positive
 from profiles.errors import ProfileError
 from profiles.graph import LayerGraph, Node
+
+PRESETS = "profiles/presets/devices.json"
 
 #: Which efficiency of `presets/devices.json` an operator's products reach. `conv3x3`: dense, 3×3, stride 1.
 Efficiency = Literal["conv3x3", "conv", "depthwise"]
@@ -74,11 +78,28 @@ def devices() -> dict[str, DeviceConstants]:
 
 
 def device(name: str) -> DeviceConstants:
-    """Raises ProfileError for a name that is not there."""
+    """A preset by its name, or the constants in a user's own file, whose name ends in `.json`.
+
+    Raises ProfileError for a name that is not there or constants that cannot be, ArtifactError where no file is.
+    """
+    if name.endswith(".json"):
+        return _own(Path(name))
     known = devices()
     if name not in known:
-        raise ProfileError(f"no modelled device {name!r}; there are: {', '.join(known)}")
+        raise ProfileError(f"no modelled device {name!r}; there are: {', '.join(known)}, or a .json of constants")
     return known[name]
+
+
+def _own(path: Path) -> DeviceConstants:
+    data = artifact.read_bytes(path, what="a device's constants as JSON")
+    try:
+        found = msgspec.json.decode(data, type=DeviceConstants)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = str(error).replace("`", "")
+        raise ProfileError(f"{path}: {reason}; expected the constants of one device, as in {PRESETS}") from error
+    if lacking := [one for one in get_args(Efficiency) if one not in found.efficiency]:
+        raise ProfileError(f"{path}: efficiency has no {lacking[0]!r}; expected {', '.join(get_args(Efficiency))}")
+    return found
 
 
 def node_times_ms(

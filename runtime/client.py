@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from profiles.errors import PeerError
 from runtime import protocol, tls
-from runtime.connection import Connection, ConnectionFailed, Dropped, Unreachable
+from runtime.connection import Connection
+from runtime.connection_errors import ConnectionFailed, Dropped, Unreachable
 from runtime.failures import failure, refusal
 from runtime.guard import ClientSecurity, require_address
 from runtime.http_reply import Response

@@ -17,8 +17,9 @@ from starlette.routing import Route
 
 from runtime import protocol
 from runtime.batching import Batching, EngineError, Scheduler
+from runtime.bodies import Bodies, Limits
 from runtime.handled import Handled
-from runtime.inference import Inference, Limits, Services
+from runtime.inference import Inference, Services
 from runtime.logs import Log
 from runtime.metrics import Metrics
 from runtime.protocol import ServerMetadata
@@ -49,10 +50,12 @@ class CloudApp:
         self.metrics = Metrics(version, waiting=lambda: self._scheduler.waiting)
         self._warm: set[str] = set()
         self._warming: asyncio.Task[None] | None = None
-        services = Services(self._scheduler, limits or Limits(), self._handled, self._failed)
+        limits = limits or Limits()
+        bodies = Bodies(limits, most_bytes=limits.body_bytes(list(models.values())))
+        services = Services(self._scheduler, bodies, self._handled, self._failed)
         self._inferences: dict[str, Callable[[Scope, Receive, Send], Any]] = {}
         for name, model in models.items():
-            inference = Inference(model, services, most_bytes=services.limits.body_bytes(list(models.values())))
+            inference = Inference(model, services)
             for place in (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/1/infer"):
                 self._inferences[place] = inference
         self._others = self._routes()

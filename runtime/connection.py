@@ -8,46 +8,19 @@ for an exchange, as long as a small network takes, which is why this is here.
 import contextlib
 import socket
 import ssl
-import time
 from collections.abc import Callable, Sequence
-from typing import cast
 
-from runtime.dialling import dial, left
+from runtime.channels import READ_BYTES, Buffer, Plain, Tls
+from runtime.connection_errors import (
+    ConnectionFailed,
+    Dropped,
+    Ended,
+    NotHttp,
+    Unreachable,
+    failure,
+)
+from runtime.dialling import dial
 from runtime.http_reply import NotHttpError, ReplyReader, Response
-
-READ_BYTES = 262_144
-#: Buffers that one call of sendmsg takes on every system.
-MOST_BUFFERS = 16
-
-Buffer = bytes | memoryview
-
-
-class ConnectionFailed(Exception):
-    """The exchange did not come to its end; whether it may be tried again is for the caller to say."""
-
-
-class Unreachable(ConnectionFailed):
-    """No connection could be made."""
-
-
-class Dropped(ConnectionFailed):
-    """The connection ended before the reply did."""
-
-
-class DeadlinePassed(ConnectionFailed):
-    """The deadline came first."""
-
-
-class Ended(ConnectionFailed):
-    """This side gave it up (`Connection.abort`)."""
-
-
-class Distrusted(ConnectionFailed):
-    """TLS failed: a certificate, on either side, or no TLS over there."""
-
-
-class NotHttp(ConnectionFailed):
-    """The peer does not speak HTTP/1.1, or sends more than is taken."""
 
 
 class Connection:
@@ -55,7 +28,7 @@ class Connection:
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self._address, self._tls = (host, port), tls
-        self._channel: _Plain | _Tls | None = None
+        self._channel: Plain | Tls | None = None
         self._socket: socket.socket | None = None  # also while it connects
         self._ended = False
         self._buffer = bytearray(READ_BYTES)
@@ -88,19 +61,19 @@ class Connection:
             return self._read(channel, deadline)
         except OSError as error:
             self.close()
-            raise _failure(error, deadline) from error
+            raise failure(error, deadline) from error
         except BaseException:
             self.close()  # what is left of the reply would be taken for the next one's
             raise
 
-    def _standing(self) -> "_Plain | _Tls | None":
+    def _standing(self) -> "Plain | Tls | None":
         """The connection, unless it was closed over there or holds what nobody asked for: the end of an exchange
         that is over, which would be taken for the next one's reply."""
         if self._channel is not None and self._channel.stirs():
             self.close()
         return self._channel
 
-    def _connect(self, deadline: float) -> "_Plain | _Tls":
+    def _connect(self, deadline: float) -> "Plain | Tls":
         try:
             found = dial(*self._address, deadline=deadline, holds=self._holds)
         except TimeoutError:
@@ -110,10 +83,10 @@ class Connection:
             raise Unreachable(error.strerror or str(error) or type(error).__name__) from error
         self._require_wanted()
         if self._tls is None:
-            self._channel = _Plain(found, self)
+            self._channel = Plain(found, self)
         else:
             try:
-                secured = _Tls(found, self, self._tls, self._address[0])
+                secured = Tls(found, self, self._tls, self._address[0])
             except BaseException:
                 found.close()
                 raise
@@ -121,7 +94,7 @@ class Connection:
             secured.handshake(deadline)
         return self._channel
 
-    def _refusal(self, channel: "_Plain | _Tls", deadline: float, error: OSError) -> Response:
+    def _refusal(self, channel: "Plain | Tls", deadline: float, error: OSError) -> Response:
         """What a server said that closed the connection before it had the whole request: 401, 413, an alert of TLS.
 
         error: what sending raised, and what is raised where the server said nothing.
@@ -137,7 +110,7 @@ class Connection:
             raise error
         return response
 
-    def _read(self, channel: "_Plain | _Tls", deadline: float) -> Response:
+    def _read(self, channel: "Plain | Tls", deadline: float) -> Response:
         reader = ReplyReader()
         view = memoryview(self._buffer)
         while not reader.done:
@@ -178,130 +151,3 @@ class Connection:
         elif self._socket is not None:
             self._socket.close()
         self._socket = None
-
-
-class _Plain:
-    """A socket as it is."""
-
-    def __init__(self, inner: socket.socket, counted: Connection) -> None:
-        self._inner, self._counted = inner, counted
-
-    def send(self, parts: Sequence[Buffer], deadline: float) -> None:
-        waiting = [memoryview(part) for part in parts if len(part)]
-        while waiting:
-            self._inner.settimeout(left(deadline))
-            count = self._send_some(waiting[:MOST_BUFFERS])
-            self._counted.sent += count
-            while waiting and count >= len(waiting[0]):
-                count -= len(waiting.pop(0))
-            if count:
-                waiting[0] = waiting[0][count:]
-
-    def _send_some(self, parts: Sequence[memoryview]) -> int:
-        if hasattr(self._inner, "sendmsg"):
-            return self._inner.sendmsg(parts)
-        return self._inner.send(b"".join(parts))  # Windows
-
-    def receive_into(self, buffer: bytearray, deadline: float) -> int:
-        self._inner.settimeout(left(deadline))
-        count = self._inner.recv_into(buffer)
-        self._counted.received += count
-        return count
-
-    def stirs(self) -> bool:
-        """Whether something came, or the end, though nothing was asked."""
-        try:
-            self._inner.settimeout(0)
-            self._inner.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _Tls:
-    """TLS between two buffers in memory, so that what passes the socket can be counted and deadlines hold."""
-
-    def __init__(self, inner: socket.socket, counted: Connection, context: ssl.SSLContext, host: str) -> None:
-        self._plain, self._inner = _Plain(inner, counted), inner
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._scratch = bytearray(READ_BYTES)
-
-    def handshake(self, deadline: float) -> None:
-        while True:
-            try:
-                self._object.do_handshake()
-                self._flush(deadline)
-                return
-            except ssl.SSLWantReadError:
-                self._flush(deadline)
-                if not self._fill(deadline):
-                    raise Dropped("the connection was closed in the TLS handshake") from None
-            except ssl.SSLError:
-                self._tell()
-                raise
-
-    def send(self, parts: Sequence[Buffer], deadline: float) -> None:
-        for part in parts:
-            view = memoryview(part)
-            for start in range(0, len(view), READ_BYTES):
-                self._object.write(view[start : start + READ_BYTES])
-                if self._outgoing.pending >= READ_BYTES:
-                    self._flush(deadline)
-        self._flush(deadline)
-
-    def receive_into(self, buffer: bytearray, deadline: float) -> int:
-        while True:
-            try:
-                return cast(int, self._object.read(len(buffer), buffer))  # with a buffer it counts
-            except ssl.SSLWantReadError:
-                # The end of TCP without that of TLS: anyone on the way can do that, so it ends no body. Python's
-                # contexts take the one for the other (OP_IGNORE_UNEXPECTED_EOF).
-                if not self._fill(deadline):
-                    raise Dropped("the connection was closed before the reply's end") from None
-            except ssl.SSLZeroReturnError:
-                return 0
-
-    def _flush(self, deadline: float) -> None:
-        if self._outgoing.pending:
-            self._plain.send([self._outgoing.read()], deadline)
-
-    def stirs(self) -> bool:
-        return bool(self._incoming.pending) or self._plain.stirs()
-
-    def _tell(self) -> None:
-        """Why this side ends the handshake, for the other side's log."""
-        if self._outgoing.pending:
-            self._inner.settimeout(1.0)
-            try:
-                self._inner.sendall(self._outgoing.read())
-            except OSError:
-                return
-
-    def _fill(self, deadline: float) -> int:
-        count = self._plain.receive_into(self._scratch, deadline)
-        if count:
-            self._incoming.write(memoryview(self._scratch)[:count])
-        else:
-            self._incoming.write_eof()
-        return count
-
-    def close(self) -> None:
-        self._plain.close()
-
-
-def _failure(error: OSError, deadline: float) -> ConnectionFailed:
-    if isinstance(error, TimeoutError) and time.monotonic() >= deadline - 1e-3:  # else the system gave up by itself
-        return DeadlinePassed("no answer in time")
-    if isinstance(error, ssl.SSLError):
-        return Distrusted(_reason(error))
-    return Dropped(error.strerror or str(error) or type(error).__name__)
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return getattr(error, "verify_message", "") or (error.reason or str(error)).replace("_", " ").lower()

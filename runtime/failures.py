@@ -2,7 +2,7 @@
 
 from profiles.errors import PeerError, UnansweredError
 from runtime import protocol, tls
-from runtime.connection import ConnectionFailed, DeadlinePassed, Distrusted, Ended, NotHttp, Unreachable
+from runtime.connection_errors import ConnectionFailed, DeadlinePassed, Distrusted, Ended, NotHttp, Unreachable
 from runtime.http_reply import Response
 from runtime.identity import OtherHalfError
 

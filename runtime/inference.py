@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from profiles.errors import PlanError
 from runtime import protocol
 from runtime.batching import BusyError, Computed, EngineError, Scheduler
+from runtime.bodies import Bodies, Body, GoneError, RefusedError
 from runtime.handled import Handled
 from runtime.identity import OtherHalfError
 from runtime.lean_http import WHOLE_BODY
@@ -25,50 +26,16 @@ from runtime.served import ServedModel
 from runtime.server import Receive, Scope, Send
 
 Array = NDArray[Any]
-Body = bytes | memoryview
 
 #: A client that sets this request parameter gets in the reply's parameters `plan_received_ns` and `plan_replied_ns`,
 #: readings of the server's monotonic clock when the body had arrived and when the outputs stood, and
 #: `plan_compute_ns`, how long the engine took.
 TIMING = "plan_timing"
-#: A body of many rows is no larger.
-MOST_BODY_BYTES = 256 * 2**20
 #: Numbers as JSON, or of fewer bits, take long to read: beyond so many bytes of them a thread does it.
 MOST_INLINE_BYTES = 32_768
 #: A reply up to this size is joined and sent at once; of a larger one nothing is copied.
 MOST_JOINED_BYTES = 65_536
 _HEADER_LENGTH = protocol.HEADER_LENGTH.lower().encode()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """most_rows: of one request. most_bytes: of a body; derived from the models where None. most_bodies: read at one
-    time. most_held_bytes: of all bodies that are read or wait. body_s: how long one may take to arrive, seconds."""
-
-    most_rows: int = 512
-    most_bytes: int | None = None
-    most_bodies: int = 64
-    most_held_bytes: int = 2**30
-    body_s: float = 60.0
-
-    def body_bytes(self, models: Sequence[ServedModel]) -> int:
-        if self.most_bytes is not None:
-            return self.most_bytes
-        largest = max(model.row_bytes for model in models)
-        # One row always goes, also as JSON, whose numbers take up to some 25 characters; many as far as memory lasts.
-        return 65_536 + max(25 * largest, min(self.most_rows * largest, MOST_BODY_BYTES))
-
-
-class RefusedError(Exception):
-    """What a client is told instead of an answer. reason: one word, for metrics and logs."""
-
-    def __init__(self, status: int, reason: str, message: str, *, retry_after_s: int | None = None) -> None:
-        super().__init__(message)
-        self.status, self.reason, self.retry_after_s = status, reason, retry_after_s
-
-
-class GoneError(Exception):
-    """The client has closed the connection."""
 
 
 @dataclass
@@ -77,27 +44,10 @@ class Services:
     told of an engine's failure, with the model and the request's id."""
 
     scheduler: Scheduler
-    limits: Limits
+    bodies: Bodies
     handled: Callable[[Handled], None]
     failed: Callable[[str, str, EngineError], None]
     reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "read"))
-    open_bodies: int = 0
-    held_bytes: int = 0
-
-
-class _Held:
-    """What one request's body counts for among all that are held."""
-
-    def __init__(self, shared: Services, count: int) -> None:
-        self._shared, self.count = shared, 0
-        self.hold(count)
-
-    def hold(self, more_bytes: int) -> None:
-        self.count += more_bytes
-        self._shared.held_bytes += more_bytes
-
-    def release(self) -> None:
-        self._shared.held_bytes -= self.count
 
 
 @dataclass(slots=True)
@@ -127,8 +77,8 @@ class _Headers:
 class Inference:
     """POST .../infer of one model."""
 
-    def __init__(self, model: ServedModel, services: Services, *, most_bytes: int) -> None:
-        self._model, self._shared, self._most_bytes = model, services, most_bytes
+    def __init__(self, model: ServedModel, services: Services) -> None:
+        self._model, self._shared = model, services
         self._converts = model.dtypes is not None and model.dtypes != tuple(one.dtype for one in model.inputs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,10 +118,11 @@ class Inference:
     async def _answer(self, headers: _Headers, scope: Scope, receive: Receive, handled: Handled) -> protocol.Message:
         """The reply; `handled` is filled in on the way. Raises RefusedError, GoneError."""
         whole = WHOLE_BODY in scope.get("extensions", ())
-        self._admit(headers)
-        held = _Held(self._shared, headers.length or 0)
+        if headers.encoding.lower() != b"identity":
+            raise RefusedError(415, "encoding", "compressed bodies are not taken, send it as it is")
+        held = self._shared.bodies.admit(headers.length)
         try:
-            body = await self._body(receive, held, whole=whole)
+            body = await self._shared.bodies.read(receive, held, whole=whole)
             handled.received_ns, handled.bytes_in = time.monotonic_ns(), len(body)
             request, inputs = await self._decoded(body, headers)
             # The client's own, which its log has too, before one that a proxy may have added.
@@ -186,55 +137,6 @@ class Inference:
         message = await self._encoded(request, computed, handled.received_ns)
         handled.replied_ns = time.monotonic_ns()
         return message
-
-    def _admit(self, headers: _Headers) -> None:
-        """Raises RefusedError for what is not worth reading."""
-        shared = self._shared
-        if headers.encoding.lower() != b"identity":
-            raise RefusedError(415, "encoding", "compressed bodies are not taken, send it as it is")
-        if headers.length is not None and headers.length > self._most_bytes:
-            raise _too_large()
-        if shared.open_bodies >= shared.limits.most_bodies:
-            busy = f"busy: {shared.limits.most_bodies} requests are being read, try again"
-            raise RefusedError(503, "bodies", busy, retry_after_s=1)
-        self._require_room(headers.length or 0)
-
-    def _require_room(self, more_bytes: int) -> None:
-        if self._shared.held_bytes + more_bytes > max(self._shared.limits.most_held_bytes, self._most_bytes):
-            raise RefusedError(503, "memory", "busy: requests that wait fill the memory, try again", retry_after_s=1)
-
-    async def _body(self, receive: Receive, held: "_Held", *, whole: bool) -> Body:
-        """The body; never more than the limit is held. whole: it is there already."""
-        if whole:
-            body: Body = (await receive())["body"]
-            return body
-        self._shared.open_bodies += 1
-        try:
-            async with asyncio.timeout(self._shared.limits.body_s):
-                return await self._parts(receive, held)
-        except TimeoutError:
-            late = f"the body did not arrive within {self._shared.limits.body_s:g} s"
-            raise RefusedError(408, "late", late) from None
-        finally:
-            self._shared.open_bodies -= 1
-
-    async def _parts(self, receive: Receive, held: "_Held") -> Body:
-        parts: list[Body] = []
-        total = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise GoneError
-            part = message.get("body", b"")
-            total += len(part)
-            if total > self._most_bytes:
-                raise _too_large()
-            if (untold := total - held.count) > 0:  # in chunks, whose length nobody tells before
-                self._require_room(untold)
-                held.hold(untold)
-            parts.append(part)
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _decoded(self, body: Body, headers: _Headers) -> tuple[InferRequest, list[Array]]:
         """The request, and its inputs as the engine takes them. Raises RefusedError."""
@@ -251,7 +153,7 @@ class Inference:
 
     def _read(self, body: Body, header_length: str | None) -> tuple[InferRequest, list[Array]]:
         request = protocol.decode_request(body, header_length)
-        return request, self._model.taken(request, most_rows=self._shared.limits.most_rows)
+        return request, self._model.taken(request, most_rows=self._shared.bodies.limits.most_rows)
 
     async def _computed(self, inputs: Sequence[Array], handled: Handled, receive: Receive) -> Computed:
         try:
@@ -308,10 +210,6 @@ def _is_long(header_length: str | None) -> bool:
     """Whether the JSON in front may hold many numbers itself; all of the body is JSON where nothing is said."""
     short = header_length is not None and len(header_length) < 6 and header_length.isdecimal()
     return not (short and int(header_length or 0) <= MOST_INLINE_BYTES)
-
-
-def _too_large() -> RefusedError:
-    return RefusedError(413, "size", "the body is larger than this server takes")
 
 
 def _raw(names: Mapping[str, str], length: int, extra: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

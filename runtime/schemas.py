@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from noise.audit.record import Audit
+from noise.auditing.pictures import PictureFacts
 from noise.collection import NoiseFacts
 from planner.explored import Explored
 from planner.plan import Plan
@@ -24,6 +25,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
     Explored,
     NoiseFacts,
     Audit,
+    PictureFacts,
     HalfFacts,
     RunRecord,
 )

@@ -8,7 +8,8 @@ from typing import Any
 import uvicorn
 
 from profiles.errors import ListenError
-from runtime.connections import ConnectionLimits, Doors, GuardedConnection
+from runtime.connections import GuardedConnection
+from runtime.doors import ConnectionLimits, Doors
 from runtime.guard import ServerSecurity
 from runtime.lean_http import LeanProtocol
 

@@ -18,6 +18,7 @@ from profiles.engine import EagerEngine, Engine, OnnxEngine, batches, run_in_bat
 from profiles.graph import Node
 from profiles.trace import TracedNetwork
 from runtime.client import CloudClient, Exchange
+from runtime.inference import TIMING
 from runtime.serving import cloud_side, encoded_dtype, planned_edge, whole_engine
 from runtime.sides import EdgeSide
 
@@ -79,8 +80,10 @@ class CloudOnly:
     def __init__(self, client: CloudClient, inputs: Sequence[tuple[Node, NetworkInput]]) -> None:
         self._client, self._inputs, self._random = client, inputs, np.random.default_rng(0)
 
-    def infer(self) -> Exchange:
-        return self._client.infer({node.id: self._made_up(node, takes) for node, takes in self._inputs})
+    def infer(self, *, timing: bool = False) -> Exchange:
+        """timing: ask the server for its clock readings."""
+        made_up = {node.id: self._made_up(node, takes) for node, takes in self._inputs}
+        return self._client.infer(made_up, ours={TIMING: True} if timing else None)
 
     def _made_up(self, node: Node, takes: NetworkInput) -> Array:
         """As a client would send it: pixels of 8 bits; else among what the example holds (token ids, masks)."""

@@ -96,7 +96,8 @@ def lenet_plan(lenet_profile: DeviceProfile) -> Any:
 @pytest.fixture(scope="session")
 def lenet_learned(lenet_plan: Any, mnist: Any) -> Any:
     """A small collection for that cut, learned on real digits."""
-    from noise.learning import Options, learn
+    from noise.learning import learn
+    from noise.learning_options import Options
 
     return learn(lenet_plan, mnist, kind="laplace", budget_points=1.5, seed=1, options=Options(count=4))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runtime.batching import Batching
 from runtime.cloud import CloudApp, Limits, ServedModel, Server, listen
-from runtime.connections import ConnectionLimits
+from runtime.doors import ConnectionLimits
 from runtime.guard import ServerSecurity
 from runtime.logs import Log
 

@@ -17,8 +17,8 @@ from noise import learning
 from noise.audit.covariance_bound import covariance_bound
 from noise.augmentation import augmented
 from noise.calibration import calibrated
-from noise.gaussian_kinds import bound_rows
-from noise.learning import Options
+from noise.gaussian_start import bound_rows
+from noise.learning_options import Options
 from noise.recipes import recipe_of
 from noise.task import Budget, Task
 from profiles.errors import InfeasibleError, NoiseError

@@ -9,6 +9,9 @@ from profiles.artifact import Count, NonNegative
 
 Interval = tuple[float, float]
 
+#: Ways of reconstructing: trained on pairs; the distribution named first; through the known edge half.
+DECODER, NAMED, WHITE_BOX = "decoder", "decoder after naming", "white box"
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One way of reconstructing. attack: decoder, decoder after naming, white box, ... queries: inferences of the
@@ -123,7 +126,7 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Audit(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.audit/1"):
     """floors: what is got without the tensor: the mean image of the true class, and guessing by the label alone.
 
-    accuracy_loss_points: of the test inputs, the same for every noise here. adversary: what it is given, in words.
+    accuracy_loss_points: of the test inputs, the same for every noise here.
     """
 
     model: str

@@ -6,6 +6,9 @@ import numpy as np
 
 from noise.audit.intervals import over_seeds
 from noise.audit.record import (
+    DECODER,
+    NAMED,
+    WHITE_BOX,
     Attempt,
     Attribute,
     Audited,
@@ -14,7 +17,6 @@ from noise.audit.record import (
     Reconstruction,
     Reidentification,
 )
-from noise.auditing.attacks import DECODER, NAMED, WHITE_BOX
 from noise.auditing.effort import Effort
 from noise.auditing.equal_loss import Compared
 from noise.auditing.information import information

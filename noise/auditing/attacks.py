@@ -14,6 +14,7 @@ from noise.audit.decoder import Decoder, train_decoder
 from noise.audit.elimination import eliminate
 from noise.audit.image_quality import quality
 from noise.audit.naming import naming_quality
+from noise.audit.record import DECODER, NAMED, WHITE_BOX
 from noise.audit.reidentification import reidentify
 from noise.audit.training import Strength
 from noise.audit.white_box import prepare, whitening_of
@@ -28,7 +29,6 @@ PICTURES = 10
 LARGEST_DB = 150.0
 #: Inferences that elimination is tried on.
 ELIMINATIONS = 100
-DECODER, NAMED, WHITE_BOX = "decoder", "decoder after naming", "white box"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from noise.audit import record
 from noise.auditing import page, stage
+from noise.auditing import pictures as picture_files
 from noise.auditing.assembly import audited
 from noise.auditing.attacks import Attacks
 from noise.auditing.effort import FULL, QUICK, Effort
@@ -47,14 +48,15 @@ def audit(
     keep: Path | None = None,
     progress: Progress = lambda done, of: None,
     pictures: Path | None = None,
+    kept: Path | None = None,
     cut: CutNetwork | None = None,
 ) -> record.Audit:
     """Run every attack, estimate and bound.
 
     noises: by kind; the first is audited as it is, the others at its loss of accuracy. private: name → labels of
     `data.train` and `data.test`; None: those that the data have. keep: a file that holds what was reached, for a run
-    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed. cut:
-    as `checked` returned it.
+    that is killed and started again; it is the caller's to delete. pictures: a page of what was reconstructed.
+    kept: the pictures themselves. cut: as `checked` returned it.
     Raises NoiseError (noise for another plan, nothing crosses), DataError (data of another shape, several private
     inputs), InfeasibleError (noise that cannot be brought to the same loss).
     """
@@ -76,8 +78,13 @@ def audit(
         stages += Estimates(subject, effort, seed).stages()
     done = stage.run(stages, checkpoint, progress)
     made = _record(plan, data, noises, on, done, floor, compared, effort=effort, seed=seed)
-    if pictures is not None and has_pictures(data):
-        page.write(pictures, made, on, done)
+    if (pictures is not None or kept is not None) and has_pictures(data):
+        shown = page.lines(made, on, done)
+        if pictures is not None:
+            page.write(pictures, shown)
+        pairs = [(one.what, one.images) for one in shown]
+        if kept is not None and picture_files.fits(pairs):
+            picture_files.write(kept, made, pairs)
     return made
 
 

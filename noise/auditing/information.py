@@ -22,7 +22,7 @@ from noise.auditing.grounds import CLEAN, Array, Subject, side_by_side
 from noise.auditing.stage import Done, Result, Stage
 from noise.bounding import bounds, judged_rows
 from noise.collection import BoundFacts
-from noise.gaussian_kinds import bound_rows
+from noise.gaussian_start import bound_rows
 from noise.mechanism import GaussianMechanism
 
 #: How both sides of the estimates enter.

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noise.audit.record import Attempt, Audit, Audited
+from noise.audit.record import WHITE_BOX, Attempt, Audit, Audited
 from noise.auditing.assembly import through_edge
-from noise.auditing.attacks import WHITE_BOX, picture_rows
+from noise.auditing.attacks import picture_rows
 from noise.auditing.floors import CLASS_MEAN, class_means
 from noise.auditing.grounds import Grounds
+from noise.auditing.pictures import FLOOR, ORIGINALS, PictureLine
 from noise.auditing.stage import Done
 from noise.auditing.tables import columns
 from profiles.artifact import write_bytes
@@ -26,10 +27,19 @@ FORMATS = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True)
 class Line:
-    """label: what was attacked, how, and its dB over all judged images."""
+    """what: was attacked, how, and its dB over all judged images. images: [n, channels, height, width]."""
 
-    label: str
+    what: PictureLine
     images: Array
+
+    @property
+    def label(self) -> str:
+        if self.what.attack is None:
+            return self.what.subject
+        if self.what.subject == FLOOR:
+            return f"floor: {self.what.attack}\n{self.what.psnr_db:.2f} dB"
+        queries = "" if self.what.queries == 1 else f", {self.what.queries} inferences"
+        return f"{self.what.subject}{queries}\n{self.what.attack}, {self.what.psnr_db:.2f} dB"
 
 
 def installed() -> bool:
@@ -47,23 +57,25 @@ def drawable(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[1] in (1, 3)
 
 
-def write(path: Path, audit: Audit, on: Grounds, done: Done) -> None:
+def write(path: Path, shown: list[Line]) -> None:
     """Raises ArtifactError where the place takes no file."""
-    write_bytes(path, drawn(_lines(audit, on, done), path.suffix.lower().removeprefix(".")))
+    write_bytes(path, drawn(shown, path.suffix.lower().removeprefix(".")))
 
 
-def _lines(audit: Audit, on: Grounds, done: Done) -> list[Line]:
+def lines(audit: Audit, on: Grounds, done: Done) -> list[Line]:
+    """What was reconstructed, the originals first and the floor last."""
     assert on.images is not None
     rows = picture_rows(len(on.judged))
-    lines = [Line("originals", on.images.judged[rows])]
+    shown = [Line(PictureLine(subject=ORIGINALS, images=len(rows)), on.images.judged[rows])]
     for name, one in columns(audit):
         if name == "floors":
             continue
-        lines += [_line(done, name, attempt) for attempt in _shown(one)]
+        shown += [_line(done, name, attempt) for attempt in _shown(one)]
     floor = audit.floors.reconstruction
     assert floor is not None
-    lines.append(Line(f"floor: {CLASS_MEAN}\n{floor.psnr_db:.2f} dB", class_means(on, rows)))
-    return lines
+    what = PictureLine(subject=FLOOR, images=len(rows), attack=CLASS_MEAN, psnr_db=floor.psnr_db)
+    shown.append(Line(what, class_means(on, rows)))
+    return shown
 
 
 def _shown(one: Audited) -> list[Attempt]:
@@ -79,24 +91,30 @@ def _line(done: Done, name: str, attempt: Attempt) -> Line:
     several = "" if attempt.queries == 1 else f" of {attempt.queries}"
     found = through_edge(done, name) if attempt.attack == WHITE_BOX else done.of(name, f"{attempt.attack}{several}")
     images = found[0].arrays["pictures"]
-    queries = "" if attempt.queries == 1 else f", {attempt.queries} inferences"
-    return Line(f"{name}{queries}\n{attempt.attack}, {attempt.psnr_db:.2f} dB", images)
+    what = PictureLine(
+        subject=name,
+        images=len(images),
+        attack=attempt.attack,
+        psnr_db=attempt.psnr_db,
+        queries=attempt.queries,
+    )
+    return Line(what, images)
 
 
-def drawn(lines: list[Line], kind: str) -> bytes:
-    """The page as `svg`, `png` or `pdf`: a row a line, the same images in the same columns."""
+def drawn(shown: list[Line], kind: str) -> bytes:
+    """The page of lines as `svg`, `png` or `pdf`: a row a line, the same images in the same columns."""
     import matplotlib
     from matplotlib.figure import Figure
 
     settings: Any = {"svg.hashsalt": "plan", "svg.fonttype": "none", "font.size": 8.0, "font.family": "DejaVu Sans"}
     dates: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}[kind]
-    many = max(len(one.images) for one in lines)
+    many = max(len(one.images) for one in shown)
     with matplotlib.rc_context(settings):
-        canvas = Figure(figsize=(2.2 + 0.75 * many, 0.8 * len(lines)))
+        canvas = Figure(figsize=(2.2 + 0.75 * many, 0.8 * len(shown)))
         left = 2.1 / (2.2 + 0.75 * many)
-        places = canvas.subplots(len(lines), many, squeeze=False)
+        places = canvas.subplots(len(shown), many, squeeze=False)
         canvas.subplots_adjust(left=left, right=0.995, top=0.995, bottom=0.005, wspace=0.05, hspace=0.08)
-        for line, axes in zip(lines, places, strict=True):
+        for line, axes in zip(shown, places, strict=True):
             for place in axes:
                 place.set_axis_off()
             for place, image in zip(axes, line.images, strict=False):

@@ -7,8 +7,7 @@ Attacked: what this attack got; a stronger one may get more.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from noise.audit.record import Attempt, Audit, Audited, Interval
-from noise.auditing.attacks import DECODER, NAMED, WHITE_BOX
+from noise.audit.record import DECODER, NAMED, WHITE_BOX, Attempt, Audit, Audited, Interval
 from profiles.terminal import Row
 
 KINDS = ("clean", "laplace", "gaussian", "channel", "floors")

@@ -21,8 +21,9 @@ from noise.channel import ChannelNoise
 from noise.checkpoint import Checkpoint
 from noise.covariance import batch_separation
 from noise.gaussian_kinds import learn_channel
-from noise.gaussian_learning import GaussianSchedule
-from noise.learning import Options, learn
+from noise.gaussian_schedule import GaussianSchedule
+from noise.learning import learn
+from noise.learning_options import Options
 from noise.randomness import SeededRandom
 from noise.task import Task
 from noise.tensors import to_arrays
@@ -190,7 +191,7 @@ def test_where_the_map_spends_the_budget_a_wider_one_is_tried_and_the_better_kep
 ) -> None:
     """Gains and bounds as learning found them, by width: starved, worse and starved, enough."""
     from noise import bottleneck_learning
-    from noise.gaussian_kinds import Settled
+    from noise.gaussian_start import Settled
 
     work = task()
     tried: list[int] = []

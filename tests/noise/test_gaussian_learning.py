@@ -20,10 +20,12 @@ from noise.channel import ChannelNoise, PointwiseMap
 from noise.checkpoint import Checkpoint
 from noise.gaussian import GaussianNoise, LowRankNormal
 from noise.gaussian_kinds import learn_channel, learn_gaussian
-from noise.gaussian_learning import GaussianSchedule, half_log_det
+from noise.gaussian_learning import half_log_det
+from noise.gaussian_schedule import GaussianSchedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
 from noise.learning_log import LearningLog
+from noise.learning_options import Options
 from noise.mechanism import Mechanism
 from noise.randomness import SeededRandom
 from noise.task import Found, Task
@@ -226,7 +228,7 @@ def test_a_private_label_is_hidden_better() -> None:
 
 def test_numbers_that_run_away_are_reported_with_step_and_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     work = task()
-    monkeypatch.setattr("noise.gaussian_kinds._balance", lambda task, noise: float("inf"))
+    monkeypatch.setattr("noise.gaussian_kinds.balance", lambda task, noise: float("inf"))
     with pytest.raises(NoiseError, match=r"NaN or infinity at step \d+ \(channel-1, beta inf"):
         learn_channel(work, schedule=BRIEF)
 

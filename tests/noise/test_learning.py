@@ -9,7 +9,8 @@ from noise.datasets.records import Dataset, Split
 from noise.laplace import LaplaceNoise, OrderedLaplace
 from noise.laplace_learning import Schedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
+from noise.learning_options import Options
 from noise.randomness import SeededRandom, SystemRandom
 from planner.plan import Plan
 from profiles.errors import DataError, InfeasibleError, NoiseError

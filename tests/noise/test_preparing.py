@@ -8,8 +8,8 @@ import pytest
 from noise_networks import pictures, residual_plan
 
 from noise import collection, learning, prepared, preparing
-from noise.gaussian_learning import GaussianSchedule
-from noise.learning import Options, options_for
+from noise.gaussian_schedule import GaussianSchedule
+from noise.learning_options import Options, options_for
 from noise.preparing import Described, Wanted, prepare
 from planner.plan import Breakpoint, Plan
 from profiles.errors import ArtifactError, CutError, InfeasibleError

@@ -13,10 +13,11 @@ from noise.cut_network import CutNetwork
 from noise.datasets import catalog
 from noise.datasets.own import as_split
 from noise.datasets.records import Split
-from noise.gaussian_learning import GaussianSchedule
+from noise.gaussian_schedule import GaussianSchedule
 from noise.laplace_learning import Schedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
+from noise.learning_options import Options
 from noise.randomness import SeededRandom
 from planner.constraints import Constraints
 from planner.plan import Plan

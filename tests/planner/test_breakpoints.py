@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from legal_cuts import legal_cuts
 
 from planner.breakpoints import HIGHEST_MBPS, LOWEST_MBPS, Line, breakpoints
+from planner.cost import CostModel
 from planner.legality import CutRules
 from planner.planning import cut
+from planner.search import Search
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile
 
@@ -57,3 +59,20 @@ def test_a_plans_breakpoints_are_what_planning_at_that_bandwidth_finds(
         there = cut(*pair, msgspec.structs.replace(link, uplink_mbps=middle))
         at_segment = cut(*pair, msgspec.structs.replace(link, uplink_mbps=middle), at=segment.cut)
         assert at_segment.predicted.total_ms == pytest.approx(there.predicted.total_ms, rel=1e-9)
+
+
+def test_another_bandwidth_changes_nothing_but_the_bandwidth(
+    tiny_profile: DeviceProfile,
+) -> None:
+    link = LinkProfile(name="lab", provenance="measured", uplink_mbps=20, downlink_mbps=20, rtt_ms=5)
+    cost = CostModel(tiny_profile, tiny_profile, link, wire="int8", noise="channel", linear=True, hidden=64)
+    there = Search(CutRules(tiny_profile.graph), cost).at_bandwidth(3.0).cost
+    assert there == CostModel(
+        tiny_profile,
+        tiny_profile,
+        msgspec.structs.replace(link, uplink_mbps=3.0),
+        wire="int8",
+        noise="channel",
+        linear=True,
+        hidden=64,
+    )

@@ -1,6 +1,8 @@
 """Modelled devices: closed forms by hand, batch, and the totals of published networks."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import networks
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from profiles import roofline
+from profiles import device, roofline
 from profiles.errors import ProfileError
 from profiles.graph import LayerGraph, Node
 from profiles.operator_facts import operator_facts
@@ -69,6 +71,47 @@ def test_an_embedding_reads_the_rows_it_looks_up() -> None:
 def test_an_unknown_device_names_the_known_ones() -> None:
     with pytest.raises(ProfileError, match="tx2-gpu, tx2-cpu, titan-xp"):
         roofline.device("tx3")
+
+
+OWN = {
+    "peak_flops": 1e12,
+    "bandwidth_bytes_per_s": 1e11,
+    "memory_efficiency": 0.5,
+    "overhead_ms": 0.1,
+    "efficiency": {"conv3x3": 0.5, "conv": 0.5, "depthwise": 0.1},
+    "fit": "none",
+    "uncertainty": "unknown",
+    "sources": ["a data sheet"],
+}
+
+
+def test_a_users_own_constants_are_a_device(tmp_path: Path, plan_command: Callable[..., Any]) -> None:
+    file, out = tmp_path / "board.json", tmp_path / "edge.json"
+    file.write_text(json.dumps(OWN))
+    done = plan_command("profile", "lenet", "--as", file, "--out", out)
+    assert done.code == 0, done.err
+    made = device.read(out)
+    assert (made.device.name, made.device.provenance) == ("board", "modelled")
+    file.write_text(json.dumps({**OWN, "overhead_ms": 1.1}))
+    launches = sum(one.time_ms > 0 for one in made.nodes)
+    slower = plan_command("profile", "lenet", "--as", file, "--json")
+    assert json.loads(slower.out)["whole_ms"] == pytest.approx(made.whole_ms + launches)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"peak_flops": 0}, "$.peak_flops; expected the constants of one device"),
+        ({"sources": []}, "$.sources; expected"),
+        ({"efficiency": {"conv": 1, "conv3x3": 1}}, "efficiency has no 'depthwise'"),
+    ],
+)
+def test_constants_that_cannot_be_are_refused(changes: dict[str, Any], word: str, tmp_path: Path) -> None:
+    file = tmp_path / "board.json"
+    file.write_text(json.dumps({**OWN, **changes}))
+    with pytest.raises(ProfileError) as caught:
+        roofline.device(str(file))
+    assert word in str(caught.value)
 
 
 class Forms(nn.Module):
@@ -139,8 +182,6 @@ def test_alexnet_takes_what_the_constants_were_published_with() -> None:
 
 
 def test_the_command_writes_a_modelled_profile(tmp_path: Any, plan_command: Callable[..., Any]) -> None:
-    from profiles import device
-
     out = tmp_path / "edge.json"
     done = plan_command("profile", "lenet", "--as", "tx2-gpu", "--out", out)
     assert (done.code, "modelled" in done.out) == (0, True)

@@ -14,7 +14,8 @@ import pytest
 import trustme
 
 from runtime import dialling, http_reply, tls
-from runtime.connection import Connection, DeadlinePassed, Distrusted, Dropped, NotHttp, Unreachable
+from runtime.connection import Connection
+from runtime.connection_errors import DeadlinePassed, Distrusted, Dropped, NotHttp, Unreachable
 
 REQUEST = [b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n", b"body"]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -404,6 +405,6 @@ def test_a_time_out_of_the_systems_own_is_no_deadline(monkeypatch: pytest.Monkey
 
     with server(says(OK)) as port:
         connection = Connection("127.0.0.1", port)
-        monkeypatch.setattr("runtime.connection._Plain.receive_into", gives_up)
+        monkeypatch.setattr("runtime.channels.Plain.receive_into", gives_up)
         with pytest.raises(Dropped, match="timed out"):
             connection.exchange(REQUEST, deadline=time.monotonic() + 60)

@@ -13,7 +13,7 @@ from malformed import Input, Target, good
 from servers import serving
 
 from runtime.cloud import Limits
-from runtime.connections import ConnectionLimits, peer_of
+from runtime.doors import ConnectionLimits, peer_of
 
 SMALL = ConnectionLimits(head_s=0.3, body_s=5.0, grace_s=0.3, most_half_sent=3)
 INPUTS = (Input("a", "FP32", (1, 4, 5), 4), Input("b", "UINT8", (1, 3), 1))

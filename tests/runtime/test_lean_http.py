@@ -16,10 +16,10 @@ import uvicorn
 from servers import serving
 
 from runtime import protocol
+from runtime.bodies import Limits
 from runtime.cloud import CloudApp, Server, listen
 from runtime.contract import TensorContract
 from runtime.guard import ServerSecurity
-from runtime.inference import Limits
 from runtime.lean_http import ALIGNMENT
 from runtime.protocol import InferRequest
 from runtime.served import ServedModel

@@ -16,7 +16,8 @@ from servers import serving
 from noise.datasets import catalog
 from noise.laplace_learning import Schedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
+from noise.learning_options import Options
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.engine import EagerEngine

@@ -164,7 +164,8 @@ def test_plan_run_takes_its_answers(plan: Plan, tmp_path: Path, plan_command: Ca
     from noise import collection
     from noise.datasets import catalog
     from noise.laplace_learning import Schedule
-    from noise.learning import Options, learn
+    from noise.learning import learn
+    from noise.learning_options import Options
     from profiles import artifact
 
     options = Options(count=2, laplace=Schedule(steps=3, alpha=0))

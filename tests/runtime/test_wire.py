@@ -14,7 +14,8 @@ from noise.datasets import catalog
 from noise.datasets.records import Dataset
 from noise.laplace_learning import Schedule
 from noise.learned import Learned
-from noise.learning import Options, learn
+from noise.learning import learn
+from noise.learning_options import Options
 from noise.randomness import SeededRandom
 from planner.constraints import Constraints
 from planner.plan import Plan
