@@ -60,7 +60,7 @@ check-long: $(READY)
 	pytest -m long
 
 docs: $(READY)
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 schemas: $(READY)
 	python -m runtime.schemas docs/schemas
