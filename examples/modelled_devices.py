@@ -1,9 +1,10 @@
 """Where AlexNet and VGG-16 are cut between a Jetson TX2 and a Titan Xp, from files alone: nothing is run, no torch.
 
-    plan profile alexnet --as tx2-gpu --out demo/alexnet-tx2-gpu.json      (likewise vgg16 and titan-xp)
-    python examples/modelled_devices.py demo
+    python examples/modelled_devices.py examples/devices
 
-Both devices are modelled from published constants, the links are published ones: no figure here is measured.
+The profiles there were written by `plan profile alexnet --as tx2-gpu`, likewise vgg16 and titan-xp. Both devices are
+modelled from published constants, the links are published ones: no figure here is measured, and all are the same on
+every machine, without spread.
 """
 
 import sys

@@ -3,8 +3,10 @@
     python examples/own_model.py
 
 The module is kept as a .pt2 file, since the cloud's process must load the very same one.
-MACHINE The link is emulated, with a published one's figures; both halves run here; ms are measured.
-SPREAD
+
+Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, with other programs beside it (load about
+8). The link is emulated, with a published one's figures; both halves run here; ms are measured. Spread over two
+runs: 12.0 to 14.8 ms measured, 6.6 to 6.9 predicted; the rest is the same by its seed.
 """
 
 import tempfile

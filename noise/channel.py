@@ -75,10 +75,12 @@ class ChannelNoise(OfNormals):
 
     @property
     def parameters(self) -> int:
+        """Learned numbers: of maps, offsets and noise."""
         maps = sum(one.parameters for one in self.maps.values()) + sum(one.size for one in self.offsets.values())
         return maps + super().parameters
 
     def carried(self, tensors: Sequence[Array]) -> list[Array]:
+        """W(a) + b of every crossing tensor [rows, n], without noise."""
         return [self.maps[node](one) + self.offsets[node] for node, one in zip(self.nodes, tensors, strict=True)]
 
     def scaled(self, gain: float) -> "ChannelNoise":

@@ -152,4 +152,5 @@ class GaussianNoise(OfNormals):
     kind: str = "gaussian"
 
     def scaled(self, gain: float) -> "GaussianNoise":
+        """Noise `gain` times as strong."""
         return GaussianNoise(self.scaled_normals(gain))

@@ -84,14 +84,17 @@ class LaplaceNoise:
 
     @property
     def distributions(self) -> int:
+        """How many distributions an inference chooses from."""
         return next(iter(self.tensors.values())).distributions
 
     @property
     def nodes(self) -> tuple[str, ...]:
+        """Ids of the crossing tensors that take noise, in graph order."""
         return tuple(self.tensors)
 
     @property
     def elements(self) -> int:
+        """Of all crossing tensors of one inference together."""
         return sum(one.elements for one in self.tensors.values())
 
     def draw(self, rows: int, random: Randomness) -> list[NDArray[np.float32]]:

@@ -86,7 +86,7 @@ def longest_ms(plan: Plan, bars: Sequence[Bar]) -> float:
 
 
 def stacked(axes: "Axes", places: Sequence[float], parts: Sequence[Mapping[str, float]], **how: Any) -> None:
-    """Bars of parts in milliseconds, side by side; `longest` cuts them off. parts: a bar each, field of PARTS → ms."""
+    """Bars of parts in milliseconds; `longest` cuts them off. parts: a bar each, field of PARTS → ms."""
     longest, done = how.pop("longest", math.inf), [0.0] * len(places)
     for field, label, colour in PARTS:
         found = [one.get(field, 0.0) for one in parts]

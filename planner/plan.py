@@ -116,6 +116,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(artifact.Artifact, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="plan.plan/1"):
+    """Where a network is cut between two devices, what that is predicted to cost, and what else there is.
+
+    cut: what stays on the edge, and the tensors that cross. predicted: milliseconds, bytes and millijoules of one
+    inference. references: cloud-only and edge-only. candidates: other cuts, in graph order. breakpoints: the best cut
+    by uplink, 0.1 to 1000 Mbps. settings: what was asked for.
+    """
+
     model: ModelFacts
     objective: Objective
     edge: PlannedDevice

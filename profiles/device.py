@@ -119,6 +119,7 @@ class DeviceProfile(
 
     @cached_property
     def time_ms(self) -> dict[str, float]:
+        """Time of every node by its id, milliseconds."""
         return {node.id: node.time_ms for node in self.nodes}
 
     @classmethod
@@ -144,6 +145,7 @@ class DeviceProfile(
 
     @cached_property
     def receive_ms(self) -> dict[str, float]:
+        """By a node's id: what a cloud half takes more where that node's tensor is what it gets, milliseconds."""
         return {node.id: node.receive_ms for node in self.nodes}
 
 

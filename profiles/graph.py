@@ -57,10 +57,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def computational(self) -> bool:
+        """Whether it is a convolution, a linear layer or a product of matrices."""
         return self.kind in COMPUTATIONAL
 
     @property
     def elements(self) -> int:
+        """Numbers in its tensor."""
         return prod(self.shape)
 
 
@@ -103,6 +105,7 @@ class LayerGraph:
 
     @cached_property
     def by_id(self) -> dict[str, Node]:
+        """Nodes by their ids."""
         return {node.id: node for node in self.nodes}
 
     @cached_property
@@ -116,10 +119,12 @@ class LayerGraph:
 
     @cached_property
     def inputs(self) -> tuple[Node, ...]:
+        """The network's inputs, in order."""
         return tuple(node for node in self.nodes if node.kind == "input")
 
     @cached_property
     def outputs(self) -> tuple[Node, ...]:
+        """The network's outputs, in order."""
         return tuple(node for node in self.nodes if node.kind == "output")
 
     @cached_property

@@ -52,10 +52,12 @@ class LinkProfile(
         return self.rtt_ms / 2 + self.overhead_ms + 8 * size_bytes / (1000 * self.uplink_mbps)
 
     def downlink_ms(self, *, size_bytes: float) -> float:
+        """Time from the first byte sent by the cloud to the last byte received."""
         return self.rtt_ms / 2 + self.overhead_ms + 8 * size_bytes / (1000 * self.downlink_mbps)
 
     @property
     def label(self) -> str:
+        """Name, provenance and figures, for people."""
         return (
             f"{self.name} ({self.provenance}): {self.uplink_mbps:g} Mbps up, {self.downlink_mbps:g} down, "
             f"round trip {self.rtt_ms:g} ms"

@@ -3,12 +3,13 @@
 Tables go to standard output, or to standard error where `--json` took standard output for its document.
 """
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,9 @@ class Terminal:
                 raise BrokenPipeError
 
         # A data set may be called `mine:one:` or `[mine]`: cells, titles and labels are as they are given.
-        return Passing(stderr=stderr, highlight=False, soft_wrap=False, emoji=False, markup=False)
+        plain = bool(os.environ.get("NO_COLOR"))
+        shown: dict[str, Any] = {"highlight": False, "soft_wrap": False, "emoji": False, "markup": False}
+        return Passing(stderr=stderr, color_system=None if plain else "auto", **shown)
 
     @property
     def columns(self) -> int:
@@ -153,8 +156,9 @@ class Terminal:
 def _print(console: "Console", line: str, *, style: str | None = None, whole: bool = False) -> None:
     parts = [line]
     if console.is_terminal and len(line) > console.width and not whole:
-        broken = {"break_long_words": False, "break_on_hyphens": False}
-        parts = textwrap.wrap(line, console.width, subsequent_indent="  ", **broken)
+        parts = textwrap.wrap(
+            line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     for part in parts:
         console.print(part, style=style, soft_wrap=True)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from profiles.link import presets
 from reproduction.figure6_steps import LINKS
 from reproduction.networks import EDGES
 from reproduction.part import Found
@@ -13,6 +14,12 @@ Figures = dict[str, Any]
 WIRES = ("float32", "int8")
 EDGE_NAMES = {"tx2-cpu": "TX2's CPU", "tx2-gpu": "TX2's GPU"}
 LINK_NAMES = {"wifi": "Wi-Fi", "lte": "LTE"}
+#: What a row is called, the presets' suffix, and whether their round trip is in it.
+MODELLED = (
+    ("`wifi-paper`, `lte-paper`", "-paper", True),
+    ("`wifi`, `lte` less the round trip", "", False),
+    ("`wifi`, `lte`", "", True),
+)
 #: One mean: None where a network is missing.
 Mean = float | None
 
@@ -23,11 +30,14 @@ def of(found: Found, kind: str, name: str, link: str | None = None) -> Figures |
     return found[key].figures if key in found else None
 
 
-def modelled_speed_up(found: Found, name: str, edge: str, link: str, wire: str, place: str) -> Mean:
+def modelled_speed_up(
+    found: Found, name: str, edge: str, link: str, wire: str, place: str, *, round_trip: bool = True
+) -> Mean:
+    """round_trip: False leaves it out of both totals, which it is a term of."""
     if (one := of(found, "modelled", name)) is None:
         return None
-    on = one[edge][link]
-    return float(on["cloud_only"]["total"] / on[wire][place]["total"])
+    on, less_ms = one[edge][link], 0.0 if round_trip else presets()[link].rtt_ms
+    return float((on["cloud_only"]["total"] - less_ms) / (on[wire][place]["total"] - less_ms))
 
 
 def measured_run(found: Found, name: str, link: str, wire: str, place: str) -> Figures | None:
@@ -66,9 +76,14 @@ def accounts(found: Found) -> Mapping[str, list[Mean]]:
         ],
     }
     for edge in reversed(EDGES):
-        for label, suffix in (("`wifi-paper`, `lte-paper`: no round trip", "-paper"), ("`wifi`, `lte`", "")):
+        for label, suffix, trip in MODELLED:
             rows[f"{EDGE_NAMES[edge]}, {label} (*modelled*)"] = [
-                mean([modelled_speed_up(found, name, edge, link + suffix, wire, "paper") for name in FIGURE_6])
+                mean(
+                    [
+                        modelled_speed_up(found, name, edge, link + suffix, wire, "paper", round_trip=trip)
+                        for name in FIGURE_6
+                    ]
+                )
                 for link, wire in columns
             ]
     here = measured_networks(found)
@@ -85,5 +100,5 @@ def accounts(found: Found) -> Mapping[str, list[Mean]]:
 
 
 def account(found: Found, key: str) -> list[Mean]:
-    """The first whose name has `key` in it."""
-    return next(means for label, means in accounts(found).items() if key in label)
+    """The first whose name begins with `key`."""
+    return next(means for label, means in accounts(found).items() if label.startswith(key))

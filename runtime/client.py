@@ -186,7 +186,7 @@ class CloudClient:
         deadline: float | None = None,
     ) -> Exchange:
         """One inference of a message that is ready; as `infer`. request_id: what the reply must be to. deadline: of
-        the monotonic clock, seconds."""
+        the monotonic clock, seconds. Raises PeerError where no answer comes in time, or one that is none."""
         up, down = self._connection.sent, self._connection.received
         before, start_ns = self.retries_made, time.monotonic_ns()
         response, sent_ns = self._call("POST", f"{self._path}/infer", message, awaiting, deadline)
@@ -257,6 +257,7 @@ class CloudClient:
         return f"{method} {path} HTTP/1.1\r\n{self._fixed}{fields}\r\n".encode("latin1")
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def abort(self) -> None:

@@ -1,6 +1,6 @@
 """The user's own inputs, from a file to a file."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,7 +26,7 @@ from runtime.pace import Pace
 from runtime.reach import HERE, Reach
 from runtime.sides import EdgeSide
 from runtime.stream import Stream, Streaming
-from runtime.trial import BATCH
+from runtime.trial import BATCH, Progress
 
 Array = NDArray[Any]
 
@@ -53,6 +53,7 @@ def run(
     streaming: Streaming | None = None,
     fallback: bool = False,
     tell: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda done, of: None,
 ) -> Answered:
     """Inputs from a file through the split network, the first output to an .npy; nothing is written where one fails.
 
@@ -89,13 +90,22 @@ def run(
             done = opened.infer(part for part, _ in side.batches(inputs, most=side.agreed.batch))
         else:
             done = (edge.infer(part) for part, _ in side.batches(inputs, most=BATCH))
-        answers = np.concatenate([one.outputs[0] for one in done])
+        answers = np.concatenate(list(_counted(done, len(inputs[0]), progress)))
     written = BytesIO()
     np.save(written, answers[: len(inputs[0])], allow_pickle=False)
     artifact.write_bytes(target, written.getvalue())
     if isinstance(edge, StandbyEdge):
         return Answered(len(inputs[0]), edge.fallbacks, edge.errors)
     return Answered(len(inputs[0]))
+
+
+def _counted(done: Iterable[Inference | LocalAnswer], total: int, progress: Progress) -> Iterator[Array]:
+    """The first outputs as they come, in order."""
+    answered = 0
+    for one in done:
+        answered = min(total, answered + len(one.outputs[0]))
+        progress(answered, total)
+        yield one.outputs[0]
 
 
 def load(path: Path, takes: Sequence[NetworkInput]) -> tuple[Array, ...]:

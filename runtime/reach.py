@@ -32,6 +32,7 @@ class Reach:
 
     @property
     def emulated(self) -> bool:
+        """Whether the link is emulated."""
         return self.local and self.emulate
 
     def link_of(self, plan: Plan) -> LinkProfile:

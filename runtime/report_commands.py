@@ -37,8 +37,8 @@ def report(
     artifact.require_writable(place, beside=[one.path for one in found.kept])
     if not found.shows_something:
         raise PlanError(
-            f"{folder}: nothing to show; plan profile, plan cut, plan learn, plan run, plan audit and plan explore make "
-            "files, which --out puts there"
+            f"{folder}: nothing to show; plan profile, plan cut, plan learn, plan run, plan audit and plan explore "
+            "make files, which --out puts there"
         )
     made = page.rendered(found)
     artifact.write_bytes(place, made)

@@ -155,19 +155,21 @@ def _on_own_inputs(wishes: Wishes, source: Path, target: Path, reach: "Reach", t
     from runtime import own
 
     opened = _opened(wishes)
-    answered = own.run(
-        opened.plan,
-        opened.noise,
-        opened.facts,
-        source,
-        target,
-        side=opened.side,
-        reach=reach,
-        key=opened.key,
-        streaming=wishes.streaming(),
-        fallback=wishes.fallback is not None,
-        tell=terminal.warn,
-    )
+    with terminal.progress("running") as advance:
+        answered = own.run(
+            opened.plan,
+            opened.noise,
+            opened.facts,
+            source,
+            target,
+            side=opened.side,
+            reach=reach,
+            key=opened.key,
+            streaming=wishes.streaming(),
+            fallback=wishes.fallback is not None,
+            tell=terminal.warn,
+            progress=advance,
+        )
     alone = f", {answered.fallbacks} calls on the edge alone" if answered.fallbacks else ""
     terminal.say(f"{answered.inputs} inputs answered{alone}, written: {target}")
     terminal.document(msgspec.json.encode({**msgspec.to_builtins(answered), "output": str(target)}))

@@ -32,14 +32,15 @@ def on_terminal(
     cwd: Path = ROOT,
     stop_at: Callable[[str], bool] | None = None,
     limit_s: float = 60,
+    command: tuple[str, ...] = ("-m", "runtime.cli"),
     **changed: str,
 ) -> tuple[str, int]:
     """All that `plan` wrote there, escapes included, and its exit code. stop_at: Ctrl-C is typed, once, where it says
-    so of what was written."""
+    so of what was written. command: of this Python, `plan` or another."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "runtime.cli", *map(str, arguments)],
+        [sys.executable, *command, *map(str, arguments)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -77,3 +78,22 @@ def plain(written: str) -> str:
 def too_long(written: str, columns: int = 80) -> list[str]:
     """Lines that a terminal of so many columns would break."""
     return [line for line in re.split(r"[\r\n]+", plain(written)) if len(line.rstrip()) > columns]
+
+
+def screen(written: str) -> list[str]:
+    """The lines that stand there at the end, as far as a bar needs: returns, new lines, up, and erased lines."""
+    lines, row, column = [""], 0, 0
+    for text, sign in re.findall(r"([^\x1b\r\n]+)|(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)", written):
+        if text:
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            column += len(text)
+        elif sign == "\r":
+            column = 0
+        elif sign == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif sign.endswith("A"):
+            row = max(0, row - int(sign[2:-1] or 1))
+        elif sign.endswith("K"):
+            lines[row] = "" if sign == "\x1b[2K" else lines[row][:column]
+    return [line.rstrip() for line in lines]

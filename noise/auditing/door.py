@@ -110,6 +110,7 @@ def has_pictures(data: Dataset) -> bool:
 
 
 def with_seeds(effort: Effort, seeds: int | None) -> Effort:
+    """The same effort with so many attacks of each sort; None: as many as it has."""
     return effort if seeds is None else replace(effort, seeds=seeds)
 
 

@@ -30,6 +30,7 @@ class Effort:
 
     @property
     def several(self) -> tuple[int, ...]:
+        """Those of `queries` that are more than one."""
         return tuple(one for one in self.queries if one > 1)
 
 

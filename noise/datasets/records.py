@@ -68,9 +68,11 @@ class Dataset:
         return slice(self.learning_rows.stop, len(self.train))
 
     def without_holdout(self) -> Split:
+        """The rows of `train` that learning may see."""
         return self.train[self.learning_rows]
 
     def holdout(self) -> Split:
+        """The rows of `train` that judge what was learned."""
         return self.train[self.holdout_rows]
 
 

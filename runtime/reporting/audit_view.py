@@ -47,8 +47,8 @@ class Strip:
     images: Sequence[str]
     width: int
     height: int
-    least: int
     most: int
+    large: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ def _row(cells: Sequence[str]) -> Row:
         known, what = "", said
     elif not what:
         what = word.removeprefix(known)
-    return Row(name.strip(), figures, known, what.strip(), name.startswith(" "))
+    name, what, sub = name.strip(), what.strip(), name.startswith(" ")
+    if name.startswith("of ") and what:  # as narrow as a terminal makes it
+        name, what = what, ""
+    return Row(name, [one.replace("\n", " ") for one in figures], known, what, sub)
 
 
 def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
@@ -121,8 +124,8 @@ def _strip(line: PictureLine, pixels: Array) -> Strip:
         images=[png(one) for one in pixels],
         width=width,
         height=height,
-        least=28 if small else 64,
         most=64 if small else 96,
+        large=not small,
     )
 
 
@@ -136,7 +139,7 @@ def _told(line: PictureLine) -> str:
 
 
 def png(pixels: Array) -> str:
-    """A picture [height, width, channels] uint8 as a data URI, large ones made smaller. Pillow comes with matplotlib."""
+    """A picture [height, width, channels] uint8 as a data URI, large ones made smaller."""
     from PIL import Image
 
     shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels

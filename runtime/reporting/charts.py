@@ -95,7 +95,7 @@ def _svg(id: str, title: str, alternative: str, draw: Draw, height: int) -> str:
         "svg.hashsalt": id,
         "svg.fonttype": "none",
         "font.family": "DejaVu Sans",
-        "font.size": 11.0,
+        "font.size": 12.5,
         "text.parse_math": False,
         "axes.edgecolor": MUTED,
         "axes.labelcolor": MUTED,

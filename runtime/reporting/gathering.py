@@ -96,7 +96,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 def gather(folder: Path, *, leaving: frozenset[Path] = frozenset()) -> Gathered:
-    """Read a folder. leaving: files that are passed over in silence, the report itself.
+    """Read a folder. leaving: what is left out in silence, a report made before.
 
     Raises PlanError for what is no folder, or one that cannot be listed.
     """
@@ -104,8 +104,6 @@ def gather(folder: Path, *, leaving: frozenset[Path] = frozenset()) -> Gathered:
         raise PlanError(f"{folder}: {'no folder' if folder.exists() else 'no such folder'}, expected one of results")
     found = Gathered(folder)
     for path in _files(folder, found):
-        if path.resolve() in leaving:
-            continue
         name = path.relative_to(folder).as_posix()
         try:
             _take(path, name, found)
@@ -113,6 +111,8 @@ def gather(folder: Path, *, leaving: frozenset[Path] = frozenset()) -> Gathered:
             found.left_out[name] = str(error).removeprefix(f"{path}: ")
         except OSError as error:
             found.left_out[name] = f"cannot be read ({error.strerror})"
+        if path.resolve() in leaving:
+            found.left_out.pop(name, None)
     return found
 
 

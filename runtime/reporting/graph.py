@@ -54,7 +54,7 @@ class GraphView:
     edge: Side
     crossing: Sequence[Crossing]
     cloud: Side
-    linear: bool = True
+    timed: bool
 
 
 def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) -> GraphView:
@@ -63,7 +63,6 @@ def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) ->
     graph = require_profile_of(plan, known, origin="the profile") if known else None
     inside = frozenset(plan.cut.edge_nodes)
     here, there = _steps(graph, inside, edge, cloud) if graph else ([Step(name) for name in plan.cut.edge_nodes], [])
-    crossing = {tensor.node for tensor in plan.cut.crossing}
     total = len(graph) if graph else None
     on_edge = f"{_count(len(inside), total)}, {figure(plan.predicted.edge_ms)} ms predicted"
     on_cloud = f"{_count(None if total is None else total - len(inside), total)}, "
@@ -75,7 +74,7 @@ def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) ->
         edge=Side(plan.edge.name, plan.edge.provenance, on_edge, few_here, len(here) - len(few_here)),
         crossing=[_crossing(plan, graph, index, inside) for index in range(len(plan.cut.crossing))],
         cloud=Side(plan.cloud.name, plan.cloud.provenance, on_cloud, few_there, len(there) - len(few_there)),
-        linear=len(crossing) < 2,
+        timed=any(step.ms for step in (*few_here, *few_there)),
     )
 
 

@@ -1,6 +1,5 @@
 """What was found, in plain words and a few figures, each with the word that says where it comes from."""
 
-import math
 from dataclasses import dataclass
 
 from noise.audit.record import Audit, Audited
@@ -30,7 +29,7 @@ def lede(section: Section) -> list[str]:
     if section.run is not None:
         told.append(_run(section.run.record))
     if section.noise is not None:
-        told.append(_noise(section.noise.record))
+        told.append(_noise(section.noise.record, accuracy_of(section)))
     elif section.plan is not None and section.plan.record.cut.crossing and not section.audits:
         told.append("No noise has been learned for it yet, so what crosses is what the network computes.")
     if section.audits:
@@ -44,9 +43,7 @@ def tiles(section: Section) -> list[Tile]:
         made.append(_predicted(section.plan.record))
     if section.run is not None:
         made += _measured(section.run.record)
-    accuracy = (
-        section.run.record.accuracy if section.run else section.noise.record.accuracy if section.noise else None
-    )
+    accuracy = accuracy_of(section)
     kind = section.run.record.noise if section.run else section.noise.record.kind if section.noise else ""
     if accuracy is not None and accuracy.loss_points is not None:
         made.append(_lost(accuracy, kind))
@@ -55,6 +52,13 @@ def tiles(section: Section) -> list[Tile]:
     if section.audits:
         made += _attacked(section.audits[0].audit.record, section.noise.record.kind if section.noise else None)
     return made
+
+
+def accuracy_of(section: Section) -> Accuracy | None:
+    """As it was over the link, else as it was when the noise was learned."""
+    if section.run is not None:
+        return section.run.record.accuracy
+    return section.noise.record.accuracy if section.noise else None
 
 
 def _planless(section: Section) -> str:
@@ -69,7 +73,7 @@ def _cut(plan: Plan) -> str:
     sent, whole = plan.predicted.upload_bytes, plan.references.cloud_only.upload_bytes
     instead = f" instead of the input's {size(whole)}" if whole else ""
     return (
-        f"{plan.model.name} is cut after {short(plan.cut.name)}: the first {count} nodes run on {plan.edge.label}, "
+        f"{plan.model.name} is cut after {short(plan.cut.name)}: {count} nodes run on {plan.edge.label}, "
         f"the rest on {plan.cloud.label}. {size(sent)} cross{'es' if sent == 1 else ''} the link{instead}."
     )
 
@@ -83,15 +87,20 @@ def _run(run: RunRecord) -> str:
     )
 
 
-def _noise(facts: NoiseFacts) -> str:
-    lost = facts.accuracy.loss_points
-    costs = "" if lost is None else f" costs {lost:.2f} points of accuracy on {facts.accuracy.n:,} test inputs"
-    bound = tightest(facts)
+def _noise(facts: NoiseFacts, accuracy: Accuracy | None) -> str:
+    lost, bound = accuracy.loss_points if accuracy else None, tightest(facts)
     if bound is None:
-        proven = "nothing is proven of what it hides"
+        told = "its file holds no bound on what still crosses"
     else:
-        proven = f"an average input then tells at most {bound.bits:.2f} bits, which is proven"
-    return f"The {facts.kind} noise learned on {facts.data}{costs}{' and ' if costs and bound else '; '}{proven}."
+        told = f"what crosses then tells at most {bound.bits:.2f} bits of an average input, which is proven"
+    if accuracy is None or lost is None:
+        return f"Of the {facts.kind} noise learned on {facts.data}: {told}."
+    interval = accuracy.interval_points
+    within = f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return (
+        f"The {facts.kind} noise learned on {facts.data} costs {lost:.2f} points of accuracy{within}, measured on "
+        f"{accuracy.n:,} test inputs; {told}."
+    )
 
 
 def _audit(audit: Audit, kind: str | None) -> list[str]:
@@ -108,8 +117,8 @@ def _audit(audit: Audit, kind: str | None) -> list[str]:
     if name == "clean":
         return [f"From the clean tensor the attacks reconstruct the input at {found.psnr_db:.1f} dB: {said}."]
     return [
-        f"Through the {name} noise the attacks reconstruct the input at {found.psnr_db:.1f} dB, {said}; without noise "
-        f"they get {clean.psnr_db:.1f} dB."
+        f"Through the {name} noise the attacks reconstruct the input at {found.psnr_db:.1f} dB, {said}; without "
+        f"noise they get {clean.psnr_db:.1f} dB."
     ]
 
 
@@ -146,7 +155,8 @@ def _measured(run: RunRecord) -> list[Tile]:
                 f"{run.speedup_vs_cloud_only:.2f}",
                 "×",
                 words,
-                f"cloud-only took {figure(run.cloud_only_ms)} ms on the same link, with {size(run.input_bytes)} of input",
+                f"cloud-only took {figure(run.cloud_only_ms)} ms on the same link, the input's "
+                f"{size(run.input_bytes)}",
             )
         )
     return made
@@ -190,9 +200,3 @@ def _attacked(audit: Audit, kind: str | None) -> list[Tile]:
         label = f"Input recognised among {found.n:,}"
         made.append(Tile(label, f"{found.top1:.1f}", "%", ("attacked",), f"{without}{alone}{at_most}"))
     return made
-
-
-def class_bits(audit: Audit) -> float | None:
-    """Of the answer itself, which the cloud is paid to learn."""
-    nats = audit.floors.information.bound_nats
-    return None if nats is None else nats / math.log(2)

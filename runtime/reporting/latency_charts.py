@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: Bars that a chart holds; the table below has all.
 MOST_BARS = 12
 #: Height of a bar with its name above, in CSS pixels.
-BAR = 37
-LABEL_WIDTH = 44
+BAR = 42
+LABEL_WIDTH = 42
 PART_NAMES = [label for _, label, _ in PARTS]
 
 
@@ -162,7 +162,7 @@ def bandwidth(plan: Plan, id: str) -> Chart | None:
             axes.annotate(
                 "edge-only",
                 (1, edge_only),
-                (-2, 3),
+                (-2, 5),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
                 ha="right",

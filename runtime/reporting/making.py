@@ -6,6 +6,7 @@ from typing import Any
 
 from noise.audit.record import Audit
 from noise.collection import NoiseFacts
+from planner.explored import Explored
 from planner.plan import Plan
 from profiles.device import DeviceProfile
 from profiles.link import LinkProfile, presets
@@ -31,15 +32,17 @@ def settings(section: Section) -> list[tuple[str, Pairs]]:
 def _plan(plan: Plan) -> Pairs:
     pairs = [("objective", plan.objective), ("wire", plan.settings.wire), ("batch", str(plan.settings.batch))]
     for side, device in (("edge", plan.edge), ("cloud", plan.cloud)):
-        memory = f"; {size(device.memory_bytes)} of memory" if device.memory_bytes else ""
+        memory = f"; {device.memory_bytes / 1e9:.1f} GB of memory" if device.memory_bytes else ""
         pairs.append((side, f"{device.label}{memory}"))
         pairs += [(f"{side}, software", device.software)] if device.software else []
-        pairs += [(f"{side}, profile", device.profile)] if device.profile else []
+        pairs += [(f"{side}, profile", f"{device.profile[:19]}…")] if device.profile else []
     pairs.append(("link", plan.link.label))
     pairs += [("link, source", plan.link.source)] if plan.link.source else []
     pairs += [("noise priced", plan.settings.noise)] if plan.settings.noise else []
     pairs += [("asked for", plan.settings.at)] if plan.settings.at else []
-    pairs += [(name.replace("_", " "), _shown(value)) for name, value in plan.settings.constraints.items()]
+    for name, value in plan.settings.constraints.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        pairs += [(f"{name} {key}".replace("_", " ").strip(), _shown(one)) for key, one in inner.items()]
     pairs += [("public inputs", ", ".join(plan.settings.public_inputs))] if plan.settings.public_inputs else []
     pairs.append(("network", plan.model.architecture))
     pairs += [("weights", plan.model.weights)] if plan.model.weights else []
@@ -113,6 +116,15 @@ def commands(section: Section, links: list[Kept[LinkProfile]]) -> list[str]:
     return made
 
 
+def explore_command(found: Explored) -> str:
+    at = [part for name in dict.fromkeys(cut.name for cut in found.cuts) for part in ("--at", name)]
+    kinds = [part for kind in dict.fromkeys(cut.noise for cut in found.cuts) for part in ("--noise", kind)]
+    wire = ("--wire", found.wire) if found.wire != "float32" else ()
+    given = ("--edge", "edge.json", "--cloud", "cloud.json", "--link", "link.json")
+    asked = ("--data", found.data, "--budget", f"{found.budget_points:g}", *at, *kinds, *wire, *given)
+    return _joined("plan explore", found.model.source or found.model.name, *asked, "--cuts", "0", "--out", ".")
+
+
 def _joined(command: str, *parts: str) -> str:
     return f"{command} {shlex.join(parts)}"
 
@@ -148,6 +160,9 @@ def _cut_options(plan: Plan) -> Iterator[str]:
     for name in settings.public_inputs:
         yield from ("--public-input", name)
     for name, value in settings.constraints.items():
+        if name == "explored":
+            yield from ("--explored", "explored")
+            continue
         option = f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list | tuple) else [value]:
             yield from (option, str(each))

@@ -1,8 +1,9 @@
 """The page: what was gathered, as views that the template lays out. Names are escaped by the template, every one."""
 
 import importlib.util
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
@@ -53,6 +54,7 @@ class ExploredPart:
     charts: Sequence[Chart]
     table: Table
     caption: str
+    command: str
     left_out: Sequence[str] = field(default=())
 
 
@@ -78,7 +80,9 @@ def rendered(found: Gathered) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     title = parts[0].title if len(parts) == 1 and not explored else f"Results in {found.folder.resolve().name}"
-    contents = [(one.id, one.title) for one in (*parts, *explored)]
+    if len(parts) == 1 and not explored:
+        parts = [replace(parts[0], title="In short")]
+    contents = [(one.id, one.title) for one in explored] + [(one.id, one.title) for one in parts]
     contents += [("profiles", "Profiles without a plan")] if loose else []
     text = environment.get_template("report.html").render(
         title=title,
@@ -118,13 +122,17 @@ def _part(section: Section, found: Gathered, id: str) -> Part:
         graph=graph.view(plan, edge, cloud) if plan else None,
         noise_line=f"with {section.noise.record.kind} noise" if section.noise else "without noise here",
         latency=latency,
-        said=[line for line in verdict(plan) if not line.startswith("cut: ")] if plan else [],
+        said=[_unticked(line) for line in verdict(plan) if not line.startswith("cut: ")] if plan else [],
         accuracy=[*([accuracy] if accuracy else []), *privacy_charts.trade_off(section.noises, f"{id}-curve")],
         noises=_noises([one.record for one in section.noises]) if section.noises else None,
         audits=audits,
         settings=making.settings(section),
         commands=making.commands(section, found.links),
     )
+
+
+def _unticked(line: str) -> str:
+    return re.sub("`([^`]*)`", r"“\1”", line)
 
 
 def _where(section: Section) -> str:
@@ -154,7 +162,7 @@ def _noises(noises: Sequence[NoiseFacts]) -> Table:
 
 
 def _bound(one: BoundFacts | None) -> str:
-    return "nothing proven" if one is None else f"{one.bits:.2f}"
+    return "-" if one is None else f"{one.bits:.2f}"
 
 
 def _explored(one: Kept[Explored], id: str) -> ExploredPart:
@@ -174,6 +182,7 @@ def _explored(one: Kept[Explored], id: str) -> ExploredPart:
         charts=privacy_charts.explored(found, id),
         table=table,
         caption=f"{explored_tables.CAPTION} *: no other of these beats it in everything at once.",
+        command=making.explore_command(found),
         left_out=[f"{cut.name} with {cut.noise} noise is left out: {cut.reason}" for cut in found.left_out],
     )
 
@@ -194,7 +203,8 @@ def _profiles(loose: Sequence[Kept[DeviceProfile]]) -> Table:
 
 def _files(found: Gathered) -> Table:
     rows = [
-        (one.name, schema(one.record), f"{one.made:%Y-%m-%d %H:%M}", size(one.size), one.digest) for one in found.kept
+        (one.name, schema(one.record), f"{one.made:%Y-%m-%d %H:%M}", size(one.size), f"{one.digest[:23]}…")
+        for one in found.kept
     ]
     return Table(("file", "what", "written, UTC", "size", "digest"), rows)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Height of a row with its name above, in CSS pixels.
-ROW = 38
+ROW = 42
 #: In the order of an audit's columns: what crosses clean, then the kinds of noise.
 LOOKS = ((BLUE, "o"), (RED, "s"), (PURPLE, "D"), (GREEN, "^"), (ORANGE, "P"))
 SHAPE_NAMES = {"o": "dot", "s": "square", "D": "diamond", "^": "triangle", "P": "plus"}
@@ -146,6 +146,7 @@ def _curve(
                 axes.plot(
                     [lost],
                     [value],
+                    color=INK,
                     marker=shape,
                     markersize=10,
                     markerfacecolor="none",
@@ -256,7 +257,7 @@ def explored(found: Explored, id: str) -> list[Chart]:
     """Cost against what is proven, and against what attacks got."""
     made = []
     for name, title, axis, value in (
-        ("bound", "Cost against the proven bound", "an average input tells at most, bits", _bound),
+        ("bound", "Cost against the proven bound", "proven bound, bits", _bound),
         ("attack", "Cost against the best attack", "reconstruction, dB", _decibels),
     ):
         points = [

@@ -102,7 +102,7 @@ def _of_plan(one: Kept[Plan], profiles: Iterable[Kept[DeviceProfile]]) -> Sectio
         model=plan.model.name,
         cut=plan.cut.name,
         plan=one,
-        edge=_profile(plan.edge, same),
+        edge=_profile(plan.edge, same[::-1]),
         cloud=_profile(plan.cloud, same),
         architecture=plan.model.architecture,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from doc_pages import PROGRAMS, ROOT, Command, Page, pages
+from doc_pages import PROGRAMS, ROOT, Command, Page, pages, parse
 
 from noise.datasets.catalog import DATASETS
 from profiles.link import presets
@@ -23,6 +23,42 @@ WRITTEN = {"out", "output", "plot", "log", "timeline", "pictures", "kit", "trito
 #: Options whose value is a file's name, or may be.
 READ = {"ca", "client_cert", "client_key", "token_file", "tls_cert", "tls_key", "tls_client_ca", "input", "noise"}
 READ |= {"adapt", "explored", "profile", "predict", "link", "edge", "cloud", "plan", "layers"}
+
+
+SMALL = """
+<!-- run: on server -->
+```
+plan show a.json \\
+  --json   # a remark
+# nothing
+(umask 077; cp 'a # b' c)
+```
+Output:
+```
+ a table # of plan show
+```
+`mine.py`:
+```python
+plan = 1
+```
+<!-- run: omit --json: because of it -->
+```
+$ plan show a.json --json
+{}
+```
+"""
+
+
+def test_a_page_is_taken_apart() -> None:
+    page = parse("small.md", SMALL)
+    first, output, file, last = page.blocks
+    assert [(one.line, one.text) for one in first.commands] == [
+        (4, "plan show a.json --json"),
+        (7, "(umask 077; cp 'a # b' c)"),
+    ]
+    assert (first.directive("on"), output.commands, file.file) == ("server", [], "mine.py")
+    assert [(one.line, last.exempt(one)) for one in last.commands] == [(19, "because of it")]
+    assert "plan = 1" not in page.prose
 
 
 def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:

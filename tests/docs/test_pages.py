@@ -60,6 +60,20 @@ def test_every_field_of_every_file_has_a_meaning() -> None:
     assert not [line for line in rows if line.endswith("| |") and "`schema`" not in line and "](#" not in line]
 
 
+class Small(msgspec.Struct):
+    """A thing. a, b: of both; None where unknown. c: of c: at most 3. Other words."""
+
+    a: int
+    b: int
+    c: int
+
+
+def test_a_docstring_is_taken_apart_by_the_fields_it_names() -> None:
+    remark, meanings = format_pages.described(Small)
+    assert remark == "A thing."
+    assert meanings == dict.fromkeys("ab", "of both; null where unknown") | {"c": "of c: at most 3. Other words"}
+
+
 @pytest.mark.parametrize("record", schemas.RECORDS, ids=schemas.file_name)
 def test_every_field_of_the_schema_is_on_the_page(record: type) -> None:
     page = format_pages.page()

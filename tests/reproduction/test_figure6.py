@@ -1,10 +1,15 @@
 """Figure 6: sizes from our networks, prices that add up, a picture, and one measured run in miniature."""
 
+from pathlib import Path
+
 import pytest
 
+from reproduction import figure6
 from reproduction.figure6_modelled import modelled, sizes
 from reproduction.figure6_picture import Bar, stacked
+from reproduction.part import Pictures
 from reproduction.printed import ratio
+from reproduction.step import Store
 
 
 def test_lenets_sizes_come_from_its_network() -> None:
@@ -31,6 +36,21 @@ def test_bars_show_speed_ups_and_long_ones_say_that_they_are_cut_off() -> None:
     made = stacked(groups, title="time")
     assert b"2.00\xc3\x97" in made
     assert b"0.33\xc3\x97 (bar cut off)" in made
+
+
+def test_a_page_of_one_network_says_what_it_lacks(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    steps = {one.name: one for one in figure6.steps(quick=True)}
+    assert steps.keys() < {one.name for one in figure6.steps(quick=False)}
+    store = Store(tmp_path / "store")
+    found = {name: store.done(steps[name]) for name in ("figure6-sizes-lenet", "figure6-modelled-lenet")}
+    text = figure6.section(found, Pictures(tmp_path / "pictures", "pictures"), quick=True)
+    assert "| LeNet | 3 | 480 | 1,024 | 0.4688 | 0.4448 | 0.949 |" in text
+    assert "Nothing was measured on LTE." in text
+    assert text.count("](pictures/figure6-") == len(list((tmp_path / "pictures").glob("*.svg"))) == 2
+    # LeNet's ratio is not the printed one, and a mean of five networks is not that of one.
+    assert figure6.verdict(found).outcome == "differs"
+    assert "modelled" not in figure6.verdict(found).why
 
 
 @pytest.mark.long
