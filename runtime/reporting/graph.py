@@ -108,7 +108,7 @@ def _few(names: Sequence[str], beside: str) -> list[str]:
 def _near(name: str, beside: str) -> str:
     """A node's name beside another's: of the same module its end is enough."""
     module = beside.rpartition(".")[0] + "."
-    return f"….{name.removeprefix(module)}" if len(module) > 1 and name.startswith(module) else elided(name, LONGEST)
+    return f"…{name.removeprefix(module)}" if len(module) > 1 and name.startswith(module) else elided(name, LONGEST)
 
 
 def _shape(shape: Sequence[int]) -> str:
