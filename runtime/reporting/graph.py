@@ -6,13 +6,18 @@ from dataclasses import dataclass, field
 from planner.legality import CutRules
 from planner.neighbourhood import MOST_NODES, require_profile_of, sent_bytes
 from planner.plan import Plan
-from planner.tables import figure
+from planner.tables import elided, figure
+from profiles import codec
 from profiles.device import DeviceProfile
 from profiles.graph import LayerGraph
 from profiles.terminal import size
 
 #: Groups of glued nodes that are all shown; of larger graphs the neighbourhood of the cut.
 WHOLE = 24
+#: Names in a list, and tensors that cross: of more, how many more.
+FEW, MOST_CROSSING = 4, 8
+#: Characters of a name that is told by the way.
+LONGEST = 34
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class GraphView:
     crossing: Sequence[Crossing]
     cloud: Side
     timed: bool
+    more: int = 0
 
 
 def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) -> GraphView:
@@ -63,7 +69,7 @@ def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) ->
     graph = require_profile_of(plan, known, origin="the profile") if known else None
     inside = frozenset(plan.cut.edge_nodes)
     here, there = _steps(graph, inside, edge, cloud) if graph else ([Step(name) for name in plan.cut.edge_nodes], [])
-    total = len(graph) if graph else None
+    total, sent = len(graph) if graph else None, len(plan.cut.crossing)
     on_edge = f"{_count(len(inside), total)}, {figure(plan.predicted.edge_ms)} ms predicted"
     on_cloud = f"{_count(None if total is None else total - len(inside), total)}, "
     on_cloud += f"{figure(plan.predicted.cloud_ms)} ms predicted"
@@ -72,7 +78,8 @@ def view(plan: Plan, edge: DeviceProfile | None, cloud: DeviceProfile | None) ->
     few_there = there if whole else there[:MOST_NODES]
     return GraphView(
         edge=Side(plan.edge.name, plan.edge.provenance, on_edge, few_here, len(here) - len(few_here)),
-        crossing=[_crossing(plan, graph, index, inside) for index in range(len(plan.cut.crossing))],
+        crossing=[_crossing(plan, graph, index, inside) for index in range(min(sent, MOST_CROSSING))],
+        more=max(0, sent - MOST_CROSSING),
         cloud=Side(plan.cloud.name, plan.cloud.provenance, on_cloud, few_there, len(there) - len(few_there)),
         timed=any(step.ms for step in (*few_here, *few_there)),
     )
@@ -88,8 +95,20 @@ def _count(number: int | None, total: int | None) -> str:
 def _crossing(plan: Plan, graph: LayerGraph | None, index: int, inside: frozenset[str]) -> Crossing:
     tensor = plan.cut.crossing[index]
     users = [] if graph is None else [one for one in graph.consumers[tensor.node] if one not in inside]
-    wire = f"{size(sent_bytes(tensor, plan))} as {plan.settings.wire}"
-    return Crossing(tensor.node, f"{_shape(tensor.shape)} {tensor.dtype}", wire, users)
+    wire = size(sent_bytes(tensor, plan)) + (f" as {plan.settings.wire}" if codec.is_float(tensor.dtype) else "")
+    return Crossing(tensor.node, f"{_shape(tensor.shape)} {tensor.dtype}", wire, _few(users, tensor.node))
+
+
+def _few(names: Sequence[str], beside: str) -> list[str]:
+    """Some of many names."""
+    shown = [_near(one, beside) for one in names]
+    return shown if len(shown) <= FEW else [*shown[: FEW - 1], f"{len(shown) - FEW + 1} more"]
+
+
+def _near(name: str, beside: str) -> str:
+    """A node's name beside another's: of the same module its end is enough."""
+    module = beside.rpartition(".")[0] + "."
+    return f"…{name.removeprefix(module)}" if len(module) > 1 and name.startswith(module) else elided(name, LONGEST)
 
 
 def _shape(shape: Sequence[int]) -> str:
@@ -123,11 +142,11 @@ def _steps(
             Step(
                 name=first.id,
                 kind=first.kind,
-                glued=nodes[1:],
+                glued=[_near(one, first.id) for one in nodes[1:]],
                 shape=_shape(last.shape),
                 ms=figure(ms) if times[not on_edge] else "",
                 share=round(100 * ms / slowest, 1) if slowest else 0.0,
-                takes=takes,
+                takes=_few(takes, first.id),
                 crosses=any(one in crossing for one in nodes),
             )
         )

@@ -43,6 +43,8 @@ def candidates(plan: Plan, id: str) -> Chart:
         rows.append((_chosen(name, plan.cut.name == name), size(price.upload_bytes), *_figures(price)))
     best = plan.predicted.total_ms
     left_out = len(plan.candidates) - (len(bars) - 2)
+    missing = f"{left_out} slower candidates are in the table alone." if left_out > 0 else ""
+    shortened = "→: the bar is cut off." if any(bar.price.total_ms > longest for bar in bars) else ""
     return chart(
         id,
         "Latency by cut, predicted",
@@ -52,7 +54,7 @@ def candidates(plan: Plan, id: str) -> Chart:
         f"{figure(best)} ms. The table below has the figures.",
         figures=Table(("cut after", "sends", *(f"{name}, ms" for name in (*PART_NAMES, "total"))), rows),
         keys=_keys(parts),
-        note=f"{left_out} slower candidates are in the table alone." if left_out > 0 else "",
+        note=" ".join(filter(None, (shortened, missing))),
     )
 
 

@@ -40,13 +40,18 @@ def _plan(plan: Plan) -> Pairs:
     pairs += [("link, source", plan.link.source)] if plan.link.source else []
     pairs += [("noise priced", plan.settings.noise)] if plan.settings.noise else []
     pairs += [("asked for", plan.settings.at)] if plan.settings.at else []
-    for name, value in plan.settings.constraints.items():
+    for name, value in _constraints(plan):
         inner = value if isinstance(value, dict) else {"": value}
         pairs += [(f"{name} {key}".replace("_", " ").strip(), _shown(one)) for key, one in inner.items()]
     pairs += [("public inputs", ", ".join(plan.settings.public_inputs))] if plan.settings.public_inputs else []
     pairs.append(("network", plan.model.architecture))
     pairs += [("weights", plan.model.weights)] if plan.model.weights else []
     return pairs
+
+
+def _constraints(plan: Plan) -> list[tuple[str, Any]]:
+    """Public inputs have a place of their own."""
+    return [(name, value) for name, value in plan.settings.constraints.items() if name != "public_inputs"]
 
 
 def _noise(facts: NoiseFacts) -> Pairs:
@@ -159,7 +164,7 @@ def _cut_options(plan: Plan) -> Iterator[str]:
         yield from ("--at", settings.at)
     for name in settings.public_inputs:
         yield from ("--public-input", name)
-    for name, value in settings.constraints.items():
+    for name, value in _constraints(plan):
         if name == "explored":
             yield from ("--explored", "explored")
             continue

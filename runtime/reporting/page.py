@@ -15,7 +15,16 @@ from planner.tables import short
 from profiles.device import DeviceProfile
 from profiles.errors import PlanError
 from profiles.terminal import ms, size
-from runtime.reporting import audit_view, graph, headline, latency_charts, making, palette, privacy_charts
+from runtime.reporting import (
+    audit_view,
+    explored_charts,
+    graph,
+    headline,
+    latency_charts,
+    making,
+    palette,
+    privacy_charts,
+)
 from runtime.reporting.audit_view import AuditView
 from runtime.reporting.charts import Chart, Table
 from runtime.reporting.gathering import Gathered, Kept
@@ -179,7 +188,7 @@ def _explored(one: Kept[Explored], id: str) -> ExploredPart:
         title=f"{found.model.name}, explored on {found.data}",
         lede=f"Noise was learned and attacked at {len(found.cuts)} cuts, {found.budget_points:g} points of accuracy "
         f"allowed, for {found.edge.label} and {found.cloud.label} over {found.link.label}.{unfinished}",
-        charts=privacy_charts.explored(found, id),
+        charts=explored_charts.explored(found, id),
         table=table,
         caption=f"{explored_tables.CAPTION} *: no other of these beats it in everything at once.",
         command=making.explore_command(found),
