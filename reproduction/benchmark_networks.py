@@ -22,7 +22,7 @@ CALLED = {
 
 
 def planned(network: str, *, at: str | None = None) -> Plan:
-    """Cut behind the node `at`; where the paper cuts, if none is given. Costs are modelled, and decide nothing here."""
+    """Cut behind the node `at`, or where the paper cuts. Costs are modelled, and decide nothing here."""
     edge, cloud = (profile_as(network, device).profile for device in (EDGE, CLOUD))
     return cut(edge, cloud, presets()[LINK], at=at or ZOO[network].paper_cut)
 

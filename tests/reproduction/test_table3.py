@@ -9,6 +9,7 @@ from noise.randomness import SeededRandom
 from noise.tensors import footprint_bytes
 from profiles.zoo.catalog import ZOO
 from reproduction import table3
+from reproduction.printed_table3 import PRINTED
 from reproduction.step import Result
 
 
@@ -40,7 +41,7 @@ def result(step: str, bits: float, **figures: Any) -> Result:
 def test_footprint_is_the_printed_one_to_the_digit(network: str) -> None:
     elements = ZOO[network].paper_elements
     assert elements is not None
-    assert f"{table3.footprint_kilobytes(elements):.2f}" == f"{table3.PRINTED[network].footprint:.2f}"
+    assert f"{table3.footprint_kilobytes(elements):.2f}" == f"{PRINTED[network].footprint:.2f}"
 
 
 def test_footprint_of_cifar10_fits_396_elements_not_the_400_of_its_times() -> None:
@@ -56,12 +57,12 @@ def test_footprint_is_what_a_collection_takes() -> None:
 
 @pytest.mark.parametrize("network", ["lenet", "cifar10", "svhn", "alexnet"])
 def test_share_of_parameters_is_the_printed_one(network: str) -> None:
-    assert f"{table3.share_percent(network):.2f}" == f"{table3.PRINTED[network].share_percent:.2f}"
+    assert f"{table3.share_percent(network):.2f}" == f"{PRINTED[network].share_percent:.2f}"
 
 
 def test_printed_loss_follows_from_the_printed_bits_where_the_paper_agrees_with_itself() -> None:
     for network in ("lenet", "cifar10", "alexnet", "vgg16"):
-        one = table3.PRINTED[network]
+        one = PRINTED[network]
         assert table3.lost_percent(one.before_bits, one.after_bits) == pytest.approx(one.lost_percent, abs=0.02)
 
 
