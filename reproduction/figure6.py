@@ -85,8 +85,8 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
             *(_measured(found, link) for link in LINKS),
             paragraph(
                 "**The Wi-Fi that Figure 6 would need** (*modelled* edge, *imported* fractions): if the TX2's GPU",
-                "takes at the paper's cut what is modelled, the printed share of the edge makes a millisecond of",
-                "every bar, and the image's bytes over the communication's share of cloud-only make a bandwidth.",
+                "takes what is modelled at the paper's cut, the edge's printed share turns every bar into",
+                "milliseconds, and the image's bytes over cloud-only's communication are a bandwidth.",
             ),
             _needed(found),
             "### Where Figure 6 differs",

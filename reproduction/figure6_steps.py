@@ -34,7 +34,7 @@ def steps(*, quick: bool) -> Sequence[Step]:
     for name in TABLE_2:
         made.append(Step(f"figure6-sizes-{name}", of_network(figure6_modelled.sizes, name), "exact"))
         made.append(Step(f"figure6-modelled-{name}", of_network(figure6_modelled.modelled, name), "modelled"))
-    profile_s, budget_s = (3.0, 2.5) if quick else (6.0, 6.0)
+    profile_s, budget_s = (3.0, 2.5) if quick else (6.0, 4.0)
     for name in QUICK if quick else TABLE_2:
         for link in LINKS:
             settings = {"profile_s": profile_s, "budget_s": budget_s}

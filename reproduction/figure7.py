@@ -27,7 +27,7 @@ PROVEN: dict[str, Any] = {
     "color": RED,
     "marker": "v",
     "linestyle": "--",
-    "label": "channel: what at most crosses (proven), off that line",
+    "label": "channel: dotted line less what is proven to cross at most",
 }
 
 

@@ -139,7 +139,7 @@ def picture_of(series: Mapping[str, Mapping[str, Mapping[str, Result]]], found: 
             upper.set(title=CALLED[network], ylabel="normalised privacy" if not column else None)
             lower.set(xlabel=f"edge compute, ms ({EDGE}, modelled)", ylabel="proven ≤, bits" if not column else None)
             upper.set_ylim(0, 1.1)
-            lower.set_yscale("log")
+            lower.set_ylim(bottom=0)
             for axes in (upper, lower):
                 axes.set_xlim(left=0)
         legend_below(figure, panels, columns=3)

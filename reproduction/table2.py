@@ -54,6 +54,7 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
                 "The devices are *modelled* (`plan profile NAME --as tx2-gpu`); the links are the presets `wifi` and",
                 f"`lte` (*imported*: {_link('wifi')}; {_link('lte')}). A cut has the number of the last convolution",
                 "on the edge, as the paper counts; F1 and F2 are after a linear layer, which it does not number.",
+                "As in the paper, noise is not priced.",
             ),
             "**Legal cuts** (*exact*), in graph order, by the tensor that crosses.",
             _legal(made),

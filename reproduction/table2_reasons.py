@@ -75,9 +75,9 @@ def differences(made: Mapping[str, Figures]) -> str:
         "*Accuracy.* AlexNet and VGG-16 have no weights here (neither ImageNet nor VGG-Face can be had), so an "
         "accuracy would mean nothing; VGG-16's 77.8 % is of gender. "
         "The paper does not say how its networks were trained; ours are by `noise/recipes.py`. SVHN's is trained on "
-        "a stand-in, MNIST digits blended over patches of CIFAR-10, another task. Nor does the paper give 20 Newsgroups' "
-        "layers, vocabulary and split; here test postings are newer than training ones and all header lines but the "
-        "subject are cut (`noise/datasets/newsgroups.py`), which is the harder of the usual splits.",
+        "a stand-in, MNIST digits blended over patches of CIFAR-10, another task. Nor does the paper give 20 "
+        "Newsgroups' layers, vocabulary and split; here test postings are newer than training ones and all header "
+        "lines but the subject are cut (`noise/datasets/newsgroups.py`), which is the harder of the usual splits.",
     )
 
 

@@ -132,16 +132,22 @@ def _inlined(text: str, id: str, title: str, alternative: str) -> str:
         f'<title id="{id}-title">{escape(title)}</title><desc id="{id}-desc">{escape(alternative)}</desc>'
     )
     text = head + text[text.index(">") + 1 :]
-    text = text.replace("xlink:href=", "href=")
-    wanted = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    wanted = set(re.findall(r'<[^>]*(?:href="#|url\(#)([^")]+)', text))
+    # Tags alone: what stands between them is as the user named it.
+    text = re.sub(r"<[^>]+>", lambda found: _tag(found[0], id, wanted), text)
+    return re.sub(r">\s+<", "><", text).strip()
+
+
+def _tag(text: str, id: str, wanted: set[str]) -> str:
+    """Ids that are this chart's own, colours that are the page's, the page's font."""
+    text = re.sub(r"\s*\n\s*", " ", text).replace("xlink:href=", "href=")
     text = re.sub(r' id="([^"]*)"', lambda found: _id(found[0], found[1], id, wanted), text)
     text = re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{id}-\g<2>", text)
     for colour, variable in VARIABLES.items():
         text = re.sub(colour, f"var(--{variable})", text, flags=re.IGNORECASE)
-    # The page's own font; matplotlib's is named in pixels without it.
+    # Older matplotlib says it all in one property, newer in three.
     text = re.sub(r"font: ((?:\w+ )*?)([\d.]+)px [^;\"]*", _font, text)
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    return re.sub(r">\s+<", "><", re.sub(r"\n\s*", "\n", text)).strip()
+    return re.sub(r"font-family: [^;\"]*;? ?", "", text)
 
 
 def _font(found: "re.Match[str]") -> str:

@@ -16,7 +16,7 @@ from runtime import cli
 COMMANDS = (
     *("profile", "link", "predictor fit", "predictor measure"),
     *("cut", "show", "data", "data fetch", "models", "models train", "learn", "audit", "explore"),
-    *("serve", "run", "split", "export", "doctor"),
+    *("serve", "run", "report", "split", "export", "doctor"),
 )
 
 
