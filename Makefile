@@ -41,6 +41,7 @@ demo: $(READY)
 	plan profile alexnet --as titan-xp --out demo/alexnet-titan-xp.json > demo/alexnet-titan-xp.txt
 	plan profile vgg16 --as tx2-gpu --out demo/vgg16-tx2-gpu.json > demo/vgg16-tx2-gpu.txt
 	plan profile vgg16 --as titan-xp --out demo/vgg16-titan-xp.json > demo/vgg16-titan-xp.txt
+	plan report demo
 	python examples/modelled_devices.py demo
 
 reproduce: $(READY)

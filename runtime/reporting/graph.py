@@ -128,10 +128,10 @@ def _steps(
     took = {
         (head, on_edge): sum(times[not on_edge].get(one, 0.0) for one in nodes) for head, nodes, on_edge in groups
     }
+    slowest = max(took.values(), default=0.0)  # of both sides: their bars compare
     before: dict[bool, str | None] = {True: None, False: None}
     crossing = {node.id for node in graph.crossing(inside)}
     for head, nodes, on_edge in groups:
-        slowest = max((ms for (_, side), ms in took.items() if side == on_edge), default=0.0)
         first, last = graph.by_id[nodes[0]], graph.by_id[nodes[-1]]
         ms = took[head, on_edge]
         follows = before[on_edge]
