@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from reproduction.part import Found, Part, Pictures, Verdict
+from reproduction.prose import paragraph
 from reproduction.step import Result
 from reproduction.table import table
 
@@ -39,10 +40,10 @@ def _introduction(found: Found, *, quick: bool) -> str:
     target = "reproduce-quick" if quick else "reproduce"
     less = ", on fewer networks, seeds and steps than `make reproduce`" if quick else ""
     machines = sorted({one.machine for one in found.values()})
-    return (
-        "Shredder (ASPLOS 2020) has two tables and five figures of results. Each is made anew here from the paper's\n"
-        f"text, written by `make {target}`{less}. Nothing is tuned to a printed number; where a figure differs, its\n"
-        f"section says why. Made on: {'; '.join(machines)}. Every figure is called one of five words:"
+    return paragraph(
+        "Shredder (ASPLOS 2020) has two tables and five figures of results. Each is made anew here from the paper's",
+        f"text, written by `make {target}`{less}. Nothing is tuned to a printed number; where a figure differs, its",
+        f"section says why. Made on: {'; '.join(machines)}. Every figure is called one of five words:",
     )
 
 
@@ -61,13 +62,15 @@ def _made(part: Part, found: Found, quick: bool) -> str:
     steps = part.steps(quick=quick)
     results = [found[one.name] for one in steps if one.name in found]
     command = f"python -m reproduction{' --quick' if quick else ''} --only {part.NAME}"
+    if not results:
+        return f"Not made yet: `{command}`."
     seconds = sum(one.seconds for one in results)
     days = sorted({one.made for one in results})
     missing = [one.name for one in steps if one.name not in found]
     lines = [f"Made by `{command}`, {seconds / 60:.1f} minutes, {' and '.join(days)}: {_counted(results)}."]
     if missing:
         lines.append(f"Missing: {', '.join(missing)}.")
-    return " ".join(lines)
+    return paragraph(*lines)
 
 
 def _counted(results: Sequence[Result]) -> str:
