@@ -1,6 +1,6 @@
 """Table 3: information before and after, accuracy, epochs, parameters and footprint, beside what the paper prints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, log2
 from statistics import mean
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from profiles.zoo.catalog import ZOO
 from reproduction.benchmark_networks import CALLED
 from reproduction.part import Found, Pictures, Verdict
-from reproduction.printed_table3 import PRINTED
+from reproduction.printed_table3 import PRINTED, Printed
 from reproduction.prose import bullets, paragraph
 from reproduction.shredded import BUDGET_POINTS, COUNT, noise_step
 from reproduction.step import Result, Step
@@ -109,30 +109,33 @@ def _introduction(found: Found) -> str:
     )
 
 
+def _made(found: Found) -> Iterator[tuple[str, Printed, str, list[Result]]]:
+    """What there is: network, what is printed of it, kind of noise, its runs."""
+    for network in networks_of(found):
+        for kind in KINDS:
+            if made := runs(found, network, kind):
+                yield network, PRINTED[network], kind, made
+
+
 def _information(found: Found) -> str:
     rows = []
-    for network in networks_of(found):
-        printed = PRINTED[network]
-        for kind in KINDS:
-            made = runs(found, network, kind)
-            if not made:
-                continue
-            clean = made[0].figures["clean"]
-            before = [one.figures["clean"]["bits"] for one in made]
-            after = [learned_point(one)["bits"] for one in made]
-            lost = [lost_percent(*pair) for pair in zip(before, after, strict=True)]
-            proven = [proven_bits(one) for one in made if one.figures["bounds"]]
-            rows.append(
-                [
-                    f"{CALLED[network]}, `{kind}`",
-                    f"{clean['samples']:,} × {clean['dimensions']:,}",
-                    f"{spread(before)} → {spread(after)}",
-                    f"{spread(lost)}",
-                    f"{printed.before_bits:g} → {printed.after_bits:g}" if kind == "laplace" else "",
-                    f"{printed.lost_percent:g}" if kind == "laplace" else "",
-                    spread(proven) if proven else "–",
-                ]
-            )
+    for network, printed, kind, made in _made(found):
+        clean = made[0].figures["clean"]
+        before = [one.figures["clean"]["bits"] for one in made]
+        after = [learned_point(one)["bits"] for one in made]
+        lost = [lost_percent(*pair) for pair in zip(before, after, strict=True)]
+        proven = [proven_bits(one) for one in made if one.figures["bounds"]]
+        rows.append(
+            [
+                f"{CALLED[network]}, `{kind}`",
+                f"{clean['samples']:,} × {clean['dimensions']:,}",
+                f"{spread(before)} → {spread(after)}",
+                f"{spread(lost)}",
+                f"{printed.before_bits:g} → {printed.after_bits:g}" if kind == "laplace" else "",
+                f"{printed.lost_percent:g}" if kind == "laplace" else "",
+                spread(proven) if proven else "–",
+            ]
+        )
     columns = [
         "network, noise",
         "samples × dimensions",
@@ -147,25 +150,20 @@ def _information(found: Found) -> str:
 
 def _accuracy(found: Found) -> str:
     rows = []
-    for network in networks_of(found):
-        printed = PRINTED[network]
-        for kind in KINDS:
-            made = runs(found, network, kind)
-            if not made:
-                continue
-            each = [one.figures["accuracy"] for one in made]
-            low, high = each[0]["interval_points"]
-            rows.append(
-                [
-                    f"{CALLED[network]}, `{kind}`",
-                    f"{each[0]['clean']:.2f}",
-                    f"{spread([one['loss_points'] for one in each], 2)} [{low:.2f}, {high:.2f}]",
-                    f"{printed.loss_points:.2f} ± {printed.margin:.2f}" if kind == "laplace" else "",
-                    f"{made[0].figures['epochs']:.1f}",
-                    f"{printed.epochs:g}" if kind == "laplace" else "",
-                    f"{made[0].figures['footprint_bytes'] / 1024:.2f}",
-                ]
-            )
+    for network, printed, kind, made in _made(found):
+        each = [one.figures["accuracy"] for one in made]
+        low, high = each[0]["interval_points"]
+        rows.append(
+            [
+                f"{CALLED[network]}, `{kind}`",
+                f"{each[0]['clean']:.2f}",
+                f"{spread([one['loss_points'] for one in each], 2)} [{low:.2f}, {high:.2f}]",
+                f"{printed.loss_points:.2f} ± {printed.margin:.2f}" if kind == "laplace" else "",
+                f"{made[0].figures['epochs']:.1f}",
+                f"{printed.epochs:g}" if kind == "laplace" else "",
+                f"{made[0].figures['footprint_bytes'] / 1024:.2f}",
+            ]
+        )
     columns = ["network, noise", "clean, %", "loss, points", "printed", "epochs", "printed", "on disk, KB"]
     words = paragraph(
         """Accuracy of all test inputs, noise drawn afresh for each; in brackets the paired 95 % interval of the
