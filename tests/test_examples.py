@@ -37,8 +37,8 @@ def masked(text: str) -> list[str]:
 
 
 def numbers(text: str, pattern: str) -> list[float]:
-    """The numbers that stand where a pattern has #."""
-    found = re.search(re.escape(pattern).replace(r"\#", f"({NUMBER})"), text)
+    """The numbers that stand where a pattern has #, whatever width they take."""
+    found = re.search(re.escape(pattern).replace(r"\#", f" *({NUMBER})"), text)
     assert found, f"{pattern!r} in {text}"
     return [float(one) for one in found.groups()]
 
