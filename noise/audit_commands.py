@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noise.completion import datasets
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Terminal
 
 if TYPE_CHECKING:

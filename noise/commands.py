@@ -12,7 +12,7 @@ from noise.data_commands import data_app
 from noise.explore_commands import explore
 from noise.model_commands import models_app
 from planner.completion import kinds
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Row, Terminal, percent, size
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from noise.completion import datasets
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Row, Terminal, size
 
 data_app = typer.Typer(invoke_without_command=True)

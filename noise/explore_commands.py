@@ -9,9 +9,9 @@ import typer
 
 from noise.completion import datasets
 from planner import completion
-from profiles.commands import Json
 from profiles.completion import links
 from profiles.completion import models as names
+from profiles.options import Json
 from profiles.terminal import Advance, Terminal
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from noise.completion import trainable
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Row, Terminal
 
 models_app = typer.Typer(invoke_without_command=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from planner import completion
-from profiles.commands import Json
 from profiles.completion import links
+from profiles.options import Json
 from profiles.terminal import Terminal, ms, percent
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from profiles.options import Json
 from profiles.terminal import Row, Terminal
 
 if TYPE_CHECKING:
     from profiles.predictor import KindModel, Predictor, Scores
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 
 predictor_app = typer.Typer(no_args_is_help=True, help="Predict the latency of layers that were never run.")
 

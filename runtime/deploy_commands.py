@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Terminal, size
 
 
@@ -24,7 +24,7 @@ def split(
 ) -> None:
     """Write each half into a folder of its own: what its side needs, and no more.
 
-    The device then needs `pip install 'shredder-plan[edge]'`, no torch and nothing of the model's source; the same
+    The device then needs the extra `edge` of this tool, no torch and nothing of the model's source; the same
     goes for the server. The noise file is the edge's alone.
 
     Example: plan split plan.json --noise noise.safetensors --out halves

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Row, Terminal
 
 if TYPE_CHECKING:

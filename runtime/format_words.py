@@ -9,6 +9,7 @@ TITLES = {
     "plan.explored/1": "cuts with what they cost and tell, written by `plan explore`",
     "plan.noise/1": "learned noise, the metadata of a safetensors file, written by `plan learn`",
     "plan.audit/1": "what an adversary got, written by `plan audit`",
+    "plan.pictures/1": "what was reconstructed, the metadata of a safetensors file, written by `plan audit`",
     "plan.half/1": "one half of a cut, written by `plan split`",
     "plan.run/1": "one run, predicted and measured, written by `plan run`",
 }

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from profiles.commands import Json
+from profiles.options import Json
 from profiles.terminal import Terminal
 
 NAME = "report.html"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noise.completion import datasets
-from profiles.commands import Json
 from profiles.completion import links
+from profiles.options import Json
 from profiles.terminal import Terminal
 from runtime.serve_commands import TokenFile
 from runtime.wishes import Draw, Fallback, Wishes

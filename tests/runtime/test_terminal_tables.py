@@ -47,8 +47,8 @@ def show_explored() -> None:
 
 
 def show_profile() -> None:
-    from profiles.commands import _show_profile
     from profiles.device import DeviceProfile
+    from profiles.profile_commands import _show_profile
 
     profile = DeviceProfile.read(terminals.ROOT / "examples" / "devices" / "vgg16-tx2-gpu.json")
     _show_profile(Terminal(json=False), profile, None, [f"whole network {profile.whole_ms} ms modelled, " * 3])
