@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME, TITLE = "figure5", "Figure 5"
+NAME, TITLE = "figure5", "Figure 5: privacy and accuracy while learning"
 #: A network and the node behind its last convolution.
 PLACES = {"lenet": "flatten", "cifar10": "flatten"}
 #: Every so many iterations are shown, each the mean over them.
@@ -219,7 +219,7 @@ def _differences(curves: Mapping[str, Mapping[float, Mapping[str, Any]]]) -> str
     with_alpha, without = ([drop for alpha, drop in lost if bool(alpha) is wanted] for wanted in (True, False))
     some = next(iter(next(iter(curves.values())).values()))
     of = some["drawn_estimate"]
-    return "**Where they differ.**\n\n" + bullets(
+    return "### Where Figure 5 differs\n\n" + bullets(
         f"""*Learned tensors*: test accuracy under each tensor itself, which is what the figure watches (mean,
         least and most). *Drawn*: under noise drawn afresh for each input from the Laplace fits with their order,
         which is what an inference gets. Drawing costs {_range(with_alpha)} points more with the α term and

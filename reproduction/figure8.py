@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME, TITLE = "figure8", "Figure 8"
+NAME, TITLE = "figure8", "Figure 8: privacy for edge compute, by cut"
 #: Behind each convolution, with the activation and pooling that follow it. SVHN's first is left out: an estimate on
 #: its 32,768 elements takes more memory than the rest of this page together.
 CUTS = {
@@ -194,7 +194,7 @@ def _table(series: Mapping[str, Mapping[str, Mapping[str, Result]]], found: Foun
 
 
 def _differences(series: Mapping[str, Mapping[str, Mapping[str, Result]]]) -> str:
-    return "**Where they differ.**\n\n" + bullets(
+    return "### Where Figure 8 differs\n\n" + bullets(
         _proven(series),
         """*Estimates of different cuts have different dimensions*, so strictly they do not compare: a tensor of
         more elements weighs more in the distances. The normalised figure leans on that comparison, as the paper's

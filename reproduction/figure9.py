@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAME, TITLE = "figure9", "Figure 9"
+NAME, TITLE = "figure9", "Figure 9: DPFE and private labels"
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARK = ROOT / "benchmarks" / "dpfe"
 #: The rest (0.5 points; elpv, all of it) is in the benchmark's own table.
@@ -229,7 +229,7 @@ def _differences(rows: Sequence[Row], *, quick: bool) -> str:
     unaware = [at_budget(rows, one, "unaware_percent", budget) for one in ("equation-4", "dpfe")]
     blind, blind_rival = (f"{min(one):.1f}" if one else "–" for one in unaware)
     order = misreads_more(rows, "unaware_percent", budget)
-    return "**Where they differ.**\n\n" + bullets(
+    return "### Where Figure 9 differs\n\n" + bullets(
         f"""*Figure 9a*: its order at high accuracy (Shredder over DPFE) {"holds" if order else "does not hold"} at
         {budget:g} points for a classifier that learned without noise: {blind} % against {blind_rival} %. One that
         knows the noise reads the label from Equation 4 in {ours} of cases ({clean:.1f} % without noise,
