@@ -95,8 +95,8 @@ def _run(run: RunRecord) -> str:
     over = "an emulated link" if run.emulated else "the link"
     return (
         f"An inference with {run.noise} noise over {over} took {figure(run.latency_ms.total.p50)} ms in the middle "
-        f"of {run.samples:,}, and {figure(run.latency_ms.total.p95)} ms or less in 95 of 100; {figure(run.predicted_ms.total)} ms were "
-        "predicted."
+        f"of {run.samples:,}, and {figure(run.latency_ms.total.p95)} ms or less in 95 of 100; "
+        f"{figure(run.predicted_ms.total)} ms were predicted."
     )
 
 

@@ -301,6 +301,14 @@ def test_a_character_that_no_page_may_hold_is_replaced(name: str, tmp_path: Path
     assert "\ufffd" in page
 
 
+def test_a_figure_that_cannot_be_is_one_line(tmp_path: Path, example: DeviceProfile) -> None:
+    plan = msgspec.to_builtins(reports.planned(example))
+    plan["breakpoints"][0]["uplink_mbps_from"] = 0
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(PlanError, match="“Fastest cut by bandwidth, predicted” cannot be drawn"):
+        rendered(tmp_path)
+
+
 def section(
     plan: Plan, *, noises: Sequence[str] = (), runs: Sequence[str] = (), audits: Sequence[Audit] = ()
 ) -> sections.Section:
