@@ -135,9 +135,10 @@ def _introduction(curves: Mapping[str, Mapping[str, Result]]) -> str:
     return paragraph(
         f"""Bits that the paper's estimate loses (k = {one["k"]}, nothing scaled; samples and dimensions as in
         Table 3, {CALLED[network]}: {one["samples"]:,} × {one["dimensions"]:,}) against points of test
-        accuracy. Each line is the noise of Table 3's first run, learned at 1.5 points, made weaker and stronger: it is not learned anew
-        at each point, which would do better far from 1.5. Dotted: the estimate without noise, so what would have
-        to be lost to leak nothing. Dashed: the dotted line less what `channel` is *proven* to let through at most."""
+        accuracy. Each line is the noise of Table 3's first run, learned at 1.5 points, made weaker and stronger:
+        it is not learned anew at each point, which would do better far from 1.5. Dotted: the estimate without
+        noise, so what would have to be lost to leak nothing. Dashed: the dotted line less what `channel` is
+        *proven* to let through at most."""
     )
 
 

@@ -209,7 +209,8 @@ def _differences(series: Mapping[str, Mapping[str, Mapping[str, Result]]]) -> st
         if "svhn" in series
         else "",
         """The 5 points are of the rows that judge: 2,000 test rows for the noise of one scale (± 1 point or
-        more, by the share of answers that change), the hold-out for what is learned, which loses a little more or less on the test set; one seed.""",
+        more, by the share of answers that change), the hold-out for what is learned, which loses a little more or
+        less on the test set; one seed.""",
     )
 
 

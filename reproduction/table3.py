@@ -243,9 +243,10 @@ def _fixed_tensor(found: Found) -> str:
     within = printed.loss_points + printed.margin
     is_less = bool(ours) and mean(map(_lost, ours)) < printed.lost_percent - 5
     return f"""*Lost*: {less * is_less} At Table 2's α = 0.01 (Figure 5's run,
-        {figures["clean_estimate"]["samples"]:,} samples) the *learned* tensors cost {kept:.1f} points, and noise drawn from their fits loses {lost:.0f} % of the estimate
-        ({before:.0f} → {after:.0f} bits), where {printed.lost_percent} is printed; drawn so, it costs
-        {drawn:.0f} points. {at_once * (near and kept <= within < drawn)}"""
+        {figures["clean_estimate"]["samples"]:,} samples) the *learned* tensors cost {kept:.1f} points, and
+        noise drawn from their fits loses {lost:.0f} % of the estimate ({before:.0f} → {after:.0f} bits), where
+        {printed.lost_percent} is printed; drawn so, it costs {drawn:.0f} points.
+        {at_once * (near and kept <= within < drawn)}"""
 
 
 def _hard_problem(found: Found) -> str:
