@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from profiles import artifact
@@ -34,6 +35,9 @@ def main() -> int:
             except PlanError as error:
                 failed[step.name] = str(error)
                 print(f"{part.TITLE}: {step.name}: {error}", file=sys.stderr, flush=True)
+            except Exception as error:  # hours of other steps do not wait for a fault in one
+                failed[step.name] = f"{type(error).__name__}: {error}"
+                traceback.print_exc()
     pictures = Pictures(asked.page.parent / "pictures", "pictures")
     text = page.page(PARTS, found, failed, pictures, quick=asked.quick)
     artifact.write_bytes(asked.page, text.encode())

@@ -43,7 +43,7 @@ def verdict(found: Found) -> Verdict:
     means += [f"{_times(without)} modelled without a round trip, {_times(modelled)} with one"] if modelled else []
     means += [f"{_times(measured)} measured here ({len(measured_networks(found))} networks)"] if measured else []
     return Verdict(
-        "reproduced in part" if any(fits) else "differs",
+        "reproduced in part" if any(fits) else "differs" if fits else "not reproduced",
         f"{sum(fits)} of {len(fits)} ratios of sizes to four digits; mean speed-up on Wi-Fi {', '.join(means)}",
     )
 

@@ -37,7 +37,7 @@ def differences(found: Found) -> str:
         *_round_trip(found),
         *_boards(found),
         *_measured(found),
-        "*VGG-16* loses on Wi-Fi in the paper, too: its tensor is two thirds of its image at 4 bytes an element. One "
+        "*VGG-16* loses on Wi-Fi in the paper: its tensor is two thirds of its image at 4 bytes an element. One "
         "byte an element turns that around by the paper's own fractions "
         f"({FIGURE_6['vgg16'].speed_up():.2f}× to {FIGURE_6['vgg16'].speed_up(itemsize=1):.2f}×).",
         "*Noise.* The paper's sampler and adder take 0.03 of the communication; here noise is part of the edge's "

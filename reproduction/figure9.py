@@ -185,8 +185,8 @@ def _introduction(rows: Sequence[Row], *, quick: bool) -> str:
         retrained ([benchmarks/dpfe](../benchmarks/dpfe/README.md) says what was chosen where the paper is silent).
         All are brought to the same loss of primary accuracy on the test set. *Learned with noise*: an adversary
         who knows network and noise and trains on noisy tensors, fresh noise at every step. *Learned without*: the
-        same classifier trained on clean tensors, as the paper's text reads. One seed; by the test rows alone ±0.9
-        points at 95 %.{less}"""
+        same classifier trained on clean tensors, as the paper's text reads. One seed; by the test rows alone
+        at most ±1 point at 95 %.{less}"""
     )
 
 
@@ -241,7 +241,7 @@ def _differences(rows: Sequence[Row], *, quick: bool) -> str:
         """*Two private classes*, not 24: DPFE's pair terms need ten times its authors' weight to work here.""",
         """The rest, 0.5 points and a second data set (elpv: defects of solar cells, the module type private), is
         in the [benchmark's table](../benchmarks/dpfe/README.md), *measured* on the same kind of machine in another
-        run: there too the order turns round for the adversary who knows the noise.""",
+        run: there the order turns round for the adversary who knows the noise.""",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reproduction.part import Found, Part, Pictures, Verdict
+from reproduction.part import Found, Outcome, Part, Pictures, Verdict
 from reproduction.prose import paragraph
 from reproduction.step import Result
 from reproduction.table import table
@@ -48,10 +48,16 @@ def _introduction(found: Found, *, quick: bool) -> str:
 
 
 def _verdict(part: Part, found: Found, failed: dict[str, str], *, quick: bool) -> Verdict:
+    """The part's own, which is of all of it only where no step is missing."""
     missing = [one.name for one in part.steps(quick=quick) if one.name not in found]
     if missing and len(missing) == len(part.steps(quick=quick)):
         return Verdict("not made", failed.get(missing[0], "its steps were not run"))
-    return part.verdict(found)
+    verdict = part.verdict(found)
+    if not missing:
+        return verdict
+    outcome: Outcome = "reproduced in part" if verdict.outcome == "reproduced" else verdict.outcome
+    without = ", ".join(missing) if len(missing) < 3 else f"{len(missing)} of its steps"
+    return Verdict(outcome, f"{verdict.why}; without {without}")
 
 
 def _section(part: Part, verdict: Verdict, found: Found, pictures: Pictures, *, quick: bool) -> str:

@@ -1,6 +1,7 @@
 """Work that is done once: a step's result is a file, and whoever is stopped goes on with the steps that lack one."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import msgspec
 
 from profiles import artifact
 from profiles.artifact import NonNegative
+from profiles.errors import ArtifactError
 from reproduction.machine import machine
 
 Provenance = Literal["measured", "modelled", "stand-in", "imported", "exact"]
@@ -62,7 +64,10 @@ class Store:
         """What an earlier run left for this very step. Raises ArtifactError for a damaged file."""
         if not self.path(step).exists():
             return None
-        result = artifact.read(self.path(step), Result)
+        try:
+            result = artifact.read(self.path(step), Result)
+        except ArtifactError as error:
+            raise ArtifactError(f"{error} (delete it, and the step is done again)") from error
         return result if result.settings == _plain(step.settings) else None
 
     def done(self, step: Step) -> Result:
@@ -70,8 +75,7 @@ class Store:
         known = self.found(step)
         if known is not None:
             return known
-        scratch = self.folder / "scratch" / step.name
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch = self._scratch(step)
         start = time.perf_counter()
         figures = step.work(scratch)
         result = Result(
@@ -85,7 +89,18 @@ class Store:
             made=date.today().isoformat(),
         )
         artifact.write(self.path(step), result)
+        shutil.rmtree(scratch, ignore_errors=True)
         return result
+
+    def _scratch(self, step: Step) -> Path:
+        """The step's folder; what was begun with other settings is no part of it."""
+        scratch = self.folder / "scratch" / step.name
+        settings, wanted = scratch / "settings.json", msgspec.json.encode(_plain(step.settings))
+        if settings.exists() and settings.read_bytes() != wanted:
+            shutil.rmtree(scratch)
+        scratch.mkdir(parents=True, exist_ok=True)
+        artifact.write_bytes(settings, wanted)
+        return scratch
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,11 @@ def learned_point(one: Result) -> Mapping[str, Any]:
     return next(point for point in one.figures["points"] if point["gain"] == 1.0)
 
 
+def _lost(one: Result) -> float:
+    """Percent of the estimate, by the noise as it was learned."""
+    return lost_percent(one.figures["clean"]["bits"], learned_point(one)["bits"])
+
+
 def proven_bits(one: Result) -> float:
     """The smaller of two upper bounds on what the noise lets through."""
     return float(min(bound["bits"] for bound in one.figures["bounds"]))
@@ -70,11 +75,13 @@ def verdict(found: Found) -> Verdict:
     apart = []
     for network in networks_of(found):
         if made := runs(found, network, "laplace"):
-            ours = mean(lost_percent(one.figures["clean"]["bits"], learned_point(one)["bits"]) for one in made)
+            ours = mean(_lost(one) for one in made)
             apart.append((network, PRINTED[network].lost_percent - ours))
     less = [CALLED[name] for name, gap in apart if gap > 5]
     reached = [CALLED[name] for name, gap in apart if gap <= 5]
     exact = "footprints to the digit where the element count is known"
+    if not apart:
+        return Verdict("reproduced in part", f"{exact}; no run of the paper's noise is there")
     if not less:
         return Verdict("reproduced", f"{exact}; the paper's noise loses as much of the estimate as printed")
     also = f", for {' and '.join(reached)} as much" if reached else ""
@@ -191,8 +198,10 @@ def _exact() -> str:
 
 
 def _differences(found: Found) -> str:
-    newsgroups = "newsgroups" in networks_of(found)
-    return "### Where Table 3 differs\n\n" + bullets(
+    newsgroups = [one for kind in KINDS for one in runs(found, "newsgroups", kind)]
+    return "### Where Table 3 differs
+
+" + bullets(
         f"""*Footprint*: to every printed digit for LeNet, SVHN, AlexNet and VGG-16. CIFAR-10's printed 8.70 fits n
         = 396 ({footprint_kilobytes(396):.2f}), while Figure 6's times fit the 400 elements used here; 20
         Newsgroups' network is not the paper's (118 elements fit best).""",
@@ -205,8 +214,8 @@ def _differences(found: Found) -> str:
         _hard_problem(found),
         _misranked(found),
         """*20 Newsgroups*: the input is token ids, up to 20,000 in size, beside tensors of size 1: distances see
-        the ids alone, so the estimate cannot fall whatever the noise. What the paper took for x it does not say."""
-        if newsgroups
+        the ids alone, so the estimate hardly falls whatever the noise. What the paper took for x it does not say."""
+        if all(_lost(one) < 10 for one in newsgroups) and newsgroups
         else "",
         """*Epochs*: of one run of learning over the training data; here all tensors of the collection are learned
         as one batch, in 300 steps.""",
@@ -227,20 +236,28 @@ def _fixed_tensor(found: Found) -> str:
     before, after = figures["clean_estimate"]["bits"], figures["drawn_estimate"]["bits"]
     kept = figures["clean_percent"] - mean(figures["tensor_percent"])
     drawn = figures["clean_percent"] - figures["drawn_percent"]
-    return f"""*Lost*: less than printed for LeNet, because here the accuracy under noise *drawn afresh* keeps the
-        budget. At Table 2's α = 0.01 (Figure 5's run, {figures["clean_estimate"]["samples"]:,} samples) the
-        *learned* tensors cost {kept:.1f} points, and noise drawn from their fits loses
-        {lost_percent(before, after):.0f} % of the estimate ({before:.0f} → {after:.0f} bits), near the printed
-        93.74: but drawn so, it costs {drawn:.0f} points. Both printed figures are met at once only by the accuracy
-        of the one and the information of the other. Whether that is what was measured is not known."""
+    printed, ours = PRINTED["lenet"], runs(found, "lenet", "laplace")
+    less = """less than printed for LeNet, because here the accuracy under noise *drawn afresh* keeps the budget."""
+    lost = lost_percent(before, after)
+    near = abs(lost - printed.lost_percent) <= 5
+    at_once = """Both printed figures are met at once only by the accuracy of the one and the information of the
+        other. Whether that is what was measured is not known."""
+    within = printed.loss_points + printed.margin
+    is_less = bool(ours) and mean(map(_lost, ours)) < printed.lost_percent - 5
+    return f"""*Lost*: {less * is_less} At Table 2's α = 0.01 (Figure 5's run,
+        {figures["clean_estimate"]["samples"]:,} samples) the *learned* tensors cost {kept:.1f} points, and
+        noise drawn from their fits loses {lost:.0f} % of the estimate ({before:.0f} → {after:.0f} bits), where
+        {printed.lost_percent} is printed; drawn so, it costs {drawn:.0f} points.
+        {at_once * (near and kept <= within < drawn)}"""
 
 
 def _hard_problem(found: Found) -> str:
-    made = runs(found, "cifar10", "laplace")
-    if not made:
+    made, other = (runs(found, one, "laplace") for one in ("cifar10", "lenet"))
+    if not made or not other or made[0].figures["snr_inverse"] > 0.5 * other[0].figures["snr_inverse"]:
         return ""
-    return f"""*CIFAR-10* bears little noise at this cut: σ²(n) is {made[0].figures["snr_inverse"]:.2f} of E[a²] where
-        LeNet's is several times it, for many of its test inputs are near a mistake already
+    ours, lenet = (one[0].figures["snr_inverse"] for one in (made, other))
+    return f"""*CIFAR-10* bears little noise at this cut: σ²(n) is {ours:.2f} of E[a²] where LeNet's is
+        {lenet:.2f}, for many of its test inputs are near a mistake already
         ({100 - made[0].figures["accuracy"]["clean"]:.0f} % are one). A deeper cut is what helps there (Figure 8)."""
 
 

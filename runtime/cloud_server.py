@@ -74,11 +74,11 @@ class CloudServer:
         thread = threading.Thread(target=self.run, daemon=True)
         thread.start()
         end = time.monotonic() + MOST_WARMING_S
-        while not (self._server.started and self._app.ready):
-            if not thread.is_alive() or time.monotonic() > end:
-                raise PeerError(f"{self.url} did not come up; try `plan serve`, which says why")
-            time.sleep(0.005)
         try:
+            while not (self._server.started and self._app.ready):
+                if not thread.is_alive() or time.monotonic() > end:
+                    raise PeerError(f"{self.url} did not come up; try `plan serve`, which says why")
+                time.sleep(0.005)
             yield self.url
         finally:
             self.stop()

@@ -11,6 +11,7 @@ import platform
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -179,7 +180,7 @@ def cache() -> Iterator[Finding]:
         state="ok" if enough else "optional",
         found=f"{folder}, {free / 1e9:.1f} GB free" if writable else f"{folder}: cannot be written",
         serves="data sets and weights",
-        command=None if enough else f"export PLAN_CACHE={Path.home() / 'plan-cache'}   # a folder with 1 GB of room",
+        command=None if enough else f"export PLAN_CACHE={_elsewhere() / 'plan-cache'}   # a folder with 1 GB of room",
     )
     there = [name for name in DATASETS if store.cached(name).exists()]
     yield Finding(
@@ -198,6 +199,11 @@ def cache() -> Iterator[Finding]:
         serves="plan learn, audit, run",
         command=f"plan models train {further[0]}" if further else None,
     )
+
+
+def _elsewhere() -> Path:
+    """Where a cache could be instead."""
+    return Path.home() if os.access(Path.home(), os.W_OK) else Path(tempfile.gettempdir())
 
 
 def machine() -> Finding:

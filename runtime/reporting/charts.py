@@ -11,6 +11,8 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from profiles.errors import PlanError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -78,8 +80,17 @@ def chart(
     keys: Sequence[Key] = (),
     note: str = "",
 ) -> Chart:
-    """Draw on axes WIDTH wide and `height` high, in CSS pixels. alternative: in words, for who does not see it."""
-    return Chart(id, title, _svg(id, title, alternative, draw, height), figures, keys, note)
+    """Draw on axes WIDTH wide and `height` high, in CSS pixels. alternative: in words, for who does not see it.
+
+    Raises PlanError for figures that no axis can hold.
+    """
+    try:
+        svg = _svg(id, title, alternative, draw, height)
+    except (ValueError, ArithmeticError) as error:
+        raise PlanError(
+            f"the chart “{title}” cannot be drawn ({error}); a file has a figure that cannot be, take it out"
+        ) from error
+    return Chart(id, title, svg, figures, keys, note)
 
 
 def key(colour: str, text: str, shape: str = "box") -> Key:

@@ -103,8 +103,13 @@ def gather(folder: Path, *, leaving: frozenset[Path] = frozenset()) -> Gathered:
     if not folder.is_dir():
         raise PlanError(f"{folder}: {'no folder' if folder.exists() else 'no such folder'}, expected one of results")
     found = Gathered(folder)
+    taken: dict[Path, str] = {}
     for path in _files(folder, found):
         name = path.relative_to(folder).as_posix()
+        same = taken.setdefault(path.resolve(), name)
+        if same != name:
+            found.left_out[name] = f"the same file as {same}"
+            continue
         try:
             _take(path, name, found)
         except PlanError as error:
@@ -149,10 +154,11 @@ def _take(path: Path, name: str, found: Gathered) -> None:
         return
     schema = _schema(path, begin)
     if schema is None:
-        found.left_out[name] = "not a file of plan"
+        found.left_out[name] = "not a file of plan, or not a whole one"
     elif schema not in READERS:
         ours = schema.startswith("plan.")
-        found.left_out[name] = f"{schema}: nothing of it is shown" if ours else f"schema {schema[:40]!r}, not of plan"
+        shown = schema[:40]
+        found.left_out[name] = f"{shown}: nothing of it is shown" if ours else f"schema {shown!r}, not of plan"
     else:
         kind, read = READERS[schema]
         made = datetime.fromtimestamp(int(facts.st_mtime), UTC)

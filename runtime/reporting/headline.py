@@ -30,10 +30,10 @@ def lede(section: Section) -> list[str]:
         told.append(_run(section.run.record))
     if section.noise is not None:
         told.append(_noise(section.noise.record, accuracy_of(section)))
-    elif section.plan is not None and section.plan.record.cut.crossing and not section.audits:
-        told.append("No noise has been learned for it yet, so what crosses is what the network computes.")
-    if section.audits:
-        told += _audit(section.audits[0].audit.record, section.noise.record.kind if section.noise else None)
+    elif section.plan is not None and section.plan.record.cut.crossing and not (section.audits or section.runs):
+        told.append("No noise for it is in this folder; without noise, what crosses is what the network computes.")
+    if (audit := _audit_of(section)) is not None:
+        told += _audit(audit, _kind(section))
     return told
 
 
@@ -44,21 +44,34 @@ def tiles(section: Section) -> list[Tile]:
     if section.run is not None:
         made += _measured(section.run.record)
     accuracy = accuracy_of(section)
-    kind = section.run.record.noise if section.run else section.noise.record.kind if section.noise else ""
     if accuracy is not None and accuracy.loss_points is not None:
-        made.append(_lost(accuracy, kind))
+        made.append(_lost(accuracy, _kind(section) or ""))
     if section.noise is not None:
         made += _bound(section.noise.record)
-    if section.audits:
-        made += _attacked(section.audits[0].audit.record, section.noise.record.kind if section.noise else None)
+    if (audit := _audit_of(section)) is not None:
+        made += _attacked(audit, _kind(section))
     return made
 
 
 def accuracy_of(section: Section) -> Accuracy | None:
-    """As it was over the link, else as it was when the noise was learned."""
-    if section.run is not None:
+    """Of the noise that is told first: as it was over the link, else as it was when the noise was learned."""
+    if section.run is not None and section.run.record.noise == _kind(section):
         return section.run.record.accuracy
     return section.noise.record.accuracy if section.noise else None
+
+
+def _kind(section: Section) -> str | None:
+    """Of the noise that is told first; where its file is not here, of the run's."""
+    if section.noise is not None:
+        return section.noise.record.kind
+    return section.run.record.noise if section.run else None
+
+
+def _audit_of(section: Section) -> Audit | None:
+    """Of several, one of the noise that is told first, and rather with full effort."""
+    kind = _kind(section)
+    found = [one.audit.record for one in section.audits]
+    return min(found, key=lambda one: (kind not in dict(columns(one)), one.quick), default=None)
 
 
 def _planless(section: Section) -> str:
@@ -81,9 +94,9 @@ def _cut(plan: Plan) -> str:
 def _run(run: RunRecord) -> str:
     over = "an emulated link" if run.emulated else "the link"
     return (
-        f"An inference over {over} took {figure(run.latency_ms.total.p50)} ms in the middle of {run.samples:,}, and "
-        f"{figure(run.latency_ms.total.p95)} ms or less in 95 of 100; {figure(run.predicted_ms.total)} ms were "
-        "predicted."
+        f"An inference with {run.noise} noise over {over} took {figure(run.latency_ms.total.p50)} ms in the middle "
+        f"of {run.samples:,}, and {figure(run.latency_ms.total.p95)} ms or less in 95 of 100; "
+        f"{figure(run.predicted_ms.total)} ms were predicted."
     )
 
 
@@ -110,16 +123,22 @@ def _audit(audit: Audit, kind: str | None) -> list[str]:
         return []
     beyond = found.psnr_db - floor.psnr_db
     said = (
-        "no better than the mean picture of the class, which the answer gives away anyway"
-        if beyond <= 0.25
-        else f"{beyond:.1f} dB closer to the original than the mean picture of the class"
+        "no closer to the original than the mean picture of the class, which the answer gives away anyway"
+        if beyond <= 0
+        else f"{beyond:.{1 if beyond > 0.25 else 2}f} dB closer to the original than the mean picture of the class"
     )
+    quick = " It was a quick audit, whose attacks are weaker, which flatters the noise." if audit.quick else ""
     if name == "clean":
-        return [f"From the clean tensor the attacks reconstruct the input at {found.psnr_db:.1f} dB: {said}."]
+        return [f"From the clean tensor the attacks reconstruct the input at {found.psnr_db:.1f} dB: {said}.{quick}"]
     return [
-        f"Through the {name} noise the attacks reconstruct the input at {found.psnr_db:.1f} dB, {said}; without "
-        f"noise they get {clean.psnr_db:.1f} dB."
+        f"Through the {name} noise{_scaled(one)} the attacks reconstruct the input at {found.psnr_db:.1f} dB, {said}"
+        f"; without noise they get {clean.psnr_db:.1f} dB.{quick}"
     ]
+
+
+def _scaled(one: Audited) -> str:
+    """An audit compares kinds at one loss, for which it makes some stronger or weaker than their files."""
+    return "" if one.gain is None or abs(one.gain - 1) < 0.005 else f", {one.gain:.2f} times as strong as its file's,"
 
 
 def subject(audit: Audit, kind: str | None) -> tuple[str, Audited]:
@@ -186,8 +205,8 @@ def _attacked(audit: Audit, kind: str | None) -> list[Tile]:
     made = []
     if one.reconstruction and audit.clean.reconstruction and audit.floors.reconstruction:
         note = (
-            f"{name}, {one.reconstruction.attack}; without noise {audit.clean.reconstruction.psnr_db:.1f}, the class "
-            f"alone {audit.floors.reconstruction.psnr_db:.1f}"
+            f"{name}{_scaled(one).rstrip(',')}, {one.reconstruction.attack}; without noise "
+            f"{audit.clean.reconstruction.psnr_db:.1f}, the class alone {audit.floors.reconstruction.psnr_db:.1f}"
         )
         made.append(Tile("Best reconstruction", f"{one.reconstruction.psnr_db:.1f}", "dB", ("attacked",), note))
     found = one.reidentification

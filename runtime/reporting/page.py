@@ -34,6 +34,12 @@ from runtime.reporting.sections import Section, sections
 
 NEEDED = ("jinja2", "matplotlib")
 SHORT = 60
+#: Control characters and the like, which no page may hold (HTML, 13.2.3.5) and any name may.
+FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(0x10000 * plane + 0xFFFE)}{chr(0x10000 * plane + 0xFFFF)}" for plane in range(17))
+    + "]"
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ def rendered(found: Gathered) -> bytes:
         dark=palette.variables(palette.DARK),
         version=metadata.version("shredder-plan"),
     )
-    return text.encode("utf-8", "replace")
+    return FORBIDDEN.sub("\ufffd", text).encode("utf-8", "replace")
 
 
 def _part(section: Section, found: Gathered, id: str) -> Part:

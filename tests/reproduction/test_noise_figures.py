@@ -30,10 +30,17 @@ def result(step: str, settings: dict[str, Any] | None = None, **figures: Any) ->
     )
 
 
-def learning(alpha: float, snr_inverse: list[float]) -> Result:
+def learning(alpha: float, snr_inverse: list[float], drawn: float = 90.0) -> Result:
     rows = [{"step": 10 * index, "accuracy": 90.0, "snr_inverse": one} for index, one in enumerate(snr_inverse)]
     settings = {"network": "lenet", "alpha": alpha}
-    return result(f"figure5-lenet-{alpha:g}", settings, iterations=rows, clean_percent=99.0)
+    return result(
+        f"figure5-lenet-{alpha:g}",
+        settings,
+        iterations=rows,
+        clean_percent=99.0,
+        tensor_percent=[98.0],
+        drawn_percent=drawn,
+    )
 
 
 def noise(kind: str, line: list[tuple[float, float]], **more: float) -> Result:
@@ -75,6 +82,14 @@ def test_figure_5_wants_a_fall_without_alpha_and_a_rise_that_settles_with_it(
     assert figure5.verdict(found).outcome == outcome
 
 
+def test_figure_5_wants_both_runs_and_says_what_drawing_costs_where_it_does() -> None:
+    one, other = learning(0.01, RISE, drawn=98.5), learning(0.0, [4.0, 3.0], drawn=98.5)
+    assert figure5.verdict({one.step: one}).outcome == "not reproduced"
+    assert "costs more" not in figure5.verdict({each.step: each for each in (one, other)}).why
+    dear = learning(0.01, RISE), learning(0.0, [4.0, 3.0])
+    assert "costs more" in figure5.verdict({each.step: each for each in dear}).why
+
+
 def test_figure_5_has_its_axes() -> None:
     runs = {0.0: learning(0.0, [4.0, 3.0]).figures, 0.01: learning(0.01, RISE).figures}
     shown = labels(figure5.picture_of({"lenet": runs}))
@@ -93,6 +108,30 @@ def test_figure_7_tells_a_plateau_from_a_straight_line() -> None:
     assert figure7.rises_then_flattens(STRAIGHT) is False
 
 
+def test_figure_7_without_a_curve_that_tells_is_no_verdict_on_the_paper() -> None:
+    for line, outcome in ((STEEP, "reproduced in part"), (STEEP[:3], "not reproduced"), (STRAIGHT[1:], "differs")):
+        one = noise("laplace", line)
+        assert figure7.verdict({one.step: one}).outcome == outcome, line
+
+
+@pytest.mark.parametrize(("ours", "prefers"), [(STEEP, True), ([(loss, 299.0) for loss, _ in STEEP], False)])
+def test_figure_7_says_what_the_estimate_prefers_only_where_it_does(
+    ours: list[tuple[float, float]], prefers: bool
+) -> None:
+    bound = {"covariance_bits": 0.5, "mixture_bits": 0.5}
+    better = [(loss, min(lost + 10, 299)) for loss, lost in STEEP]
+    said = figure7._contradicted(
+        {"lenet": {"laplace": noise("laplace", better), "channel": noise("channel", ours, **bound)}}
+    )
+    assert "is contradicted by" in said
+    assert ("one would choose" in said) is prefers
+
+
+def test_a_bound_above_the_estimate_is_still_read_off() -> None:
+    one = noise("channel", STEEP, covariance_bits=400.0, mixture_bits=350.0)
+    assert "| 350.0 |" in figure7._table({"lenet": {"channel": one}})
+
+
 def test_figure_7_has_its_zero_leakage_line_and_the_bound() -> None:
     bound = {"covariance_bits": 9.0, "mixture_bits": 7.0}
     kinds = {"laplace": noise("laplace", STEEP), "channel": noise("channel", STEEP, **bound)}
@@ -107,6 +146,10 @@ def test_figure_8_normalises_over_the_last_cut() -> None:
     assert figure8.normalised([200.0, 100.0, 50.0], first=300.0) == pytest.approx([0.4, 0.8, 1.0])
     assert figure8.plateaus([0.2, 0.97, 1.0]) is True
     assert figure8.plateaus([0.2, 0.6, 1.0]) is False
+
+
+def test_figure_8_without_the_edges_times_has_no_section() -> None:
+    assert figure8.verdict({}).outcome == "not made"
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -57,6 +57,31 @@ def test_a_failure_leaves_no_result_and_what_it_had_done(tmp_path: Path) -> None
     assert (tmp_path / "scratch" / "one" / "half").read_text() == "so far"
 
 
+def test_what_was_begun_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def stopped(folder: Path) -> dict[str, object]:
+        seen.append([one.name for one in folder.iterdir() if one.name != "settings.json"])
+        (folder / "rows.csv").write_text("so far")
+        if len(seen) < 4:
+            raise PlanError("stopped")
+        return {}
+
+    for seed in (0, 0, 1):
+        with pytest.raises(PlanError):
+            Store(tmp_path).done(Step("one", stopped, "measured", {"seed": seed}))
+    Store(tmp_path).done(Step("one", stopped, "measured", {"seed": 1}))
+    assert seen == [[], ["rows.csv"], [], ["rows.csv"]]
+    assert not (tmp_path / "scratch" / "one").exists()
+
+
+def test_a_damaged_result_says_what_to_do(tmp_path: Path) -> None:
+    step = Step("one", Counted(), "exact")
+    (tmp_path / "one.json").write_text('{"schema": "plan.reproduced/1", "step"')
+    with pytest.raises(PlanError, match="delete it, and the step is done again"):
+        Store(tmp_path).found(step)
+
+
 def test_a_killed_step_leaves_nothing_half_written(tmp_path: Path) -> None:
     program = """
         import os, signal, sys
@@ -115,6 +140,7 @@ def test_a_part_that_failed_says_so_on_the_page(tmp_path: Path) -> None:
 def test_a_part_that_lacks_a_step_shows_the_rest_and_what_is_missing(tmp_path: Path) -> None:
     text = page.page([Part()], {"one": result("one")}, {}, Pictures(tmp_path, "pictures"), quick=False)
     assert "shown: 7" in text
+    assert "| reproduced in part | as printed; without two |" in text
     assert "Missing: two." in text
     assert "[Table 9: a part](#table-9-a-part)" in text
     assert "a board" in text

@@ -72,6 +72,34 @@ def test_verdict_follows_what_was_lost(bits: float, outcome: str) -> None:
     assert table3.verdict(found).outcome == outcome
 
 
+def test_without_the_papers_noise_it_is_not_reproduced() -> None:
+    found = {"noise-lenet-channel-0": result("noise-lenet-channel-0", 20.0)}
+    assert table3.verdict(found).outcome == "reproduced in part"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "tensors", "bits", "both"),
+    [(30.0, 98.5, 11.0, True), (98.5, 98.5, 11.0, False), (30.0, 60.0, 11.0, False), (30.0, 98.5, 200.0, False)],
+)
+def test_what_meets_both_printed_figures_is_said_where_it_does(
+    drawn: float, tensors: float, bits: float, both: bool
+) -> None:
+    learned = result(
+        "figure5-lenet-0.01",
+        0.0,
+        clean_percent=99.5,
+        tensor_percent=[tensors],
+        drawn_percent=drawn,
+        clean_estimate={"bits": 250.0, "samples": 2000},
+        drawn_estimate={"bits": bits},
+    )
+    ours = result("noise-lenet-laplace-0", 80.0)
+    said = table3._fixed_tensor({one.step: one for one in (learned, ours)})
+    assert ("Both printed figures" in said) is both
+    assert "less than printed for LeNet" in said
+    assert "less than printed" not in table3._fixed_tensor({learned.step: learned})
+
+
 def test_more_left_than_is_proven_to_cross_is_said() -> None:
     bounds = [{"bits": 9.0}, {"bits": 5.0}]
     said = {

@@ -5,7 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -16,11 +17,13 @@ import pytest
 import reports
 
 from noise import collection
+from noise.audit.record import Audit
 from noise.auditing import pictures
+from planner.plan import Plan
 from profiles import artifact
 from profiles.device import DeviceProfile
 from profiles.errors import ArtifactError, PlanError
-from runtime.reporting import gathering, palette, sections
+from runtime.reporting import gathering, headline, palette, sections
 from runtime.reporting import page as pages
 
 ATTACK = "<script>alert(1)</script>"
@@ -213,7 +216,7 @@ def test_a_plan_alone_and_an_audit_without_its_plan_have_a_page(tmp_path: Path, 
     (tmp_path / "audit.png").write_bytes(gathering.PNG + b"rest")
     made = rendered(tmp_path)
     tree = parsed(made)
-    assert "No noise has been learned" in made
+    assert "No noise for it is in this folder" in made
     assert "The plan for the cut of tiny after fc is not in this folder" in made
     assert [one.get("class") for one in tree.iter(f"{HTML}img")] == ["sheet"]
 
@@ -229,12 +232,18 @@ def test_what_is_left_out_is_said_with_its_reason(tmp_path: Path, example: Devic
     (tmp_path / "a.png").write_bytes(gathering.PNG)
     (tmp_path / ".hidden.json").write_text("{}")
     (tmp_path / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "twice.json").symlink_to(tmp_path / "plan.json")
+    (tmp_path / "itself").symlink_to(tmp_path)
     found = gathering.gather(tmp_path)
     sections.sections(found)
+    again = {name: found.left_out.pop(name) for name in list(found.left_out) if name.startswith(("twice", "itself"))}
+    assert again["twice.json"] == "the same file as plan.json"
+    assert again["itself/plan.json"] == "the same file as plan.json"
+    assert len(found.plans) == 1
     assert {name: why[:24] for name, why in found.left_out.items()} == {
         "a.png": "a picture of no audit th",
         "broken.json": "field model: Expected st",
-        "cut.json": "not a file of plan",
+        "cut.json": "not a file of plan, or n",
         "half.json": "plan.half/1: nothing of ",
         "old.safetensors": "pictures of an audit tha",
         "sub/deep/": "too deep; report on it b",
@@ -250,7 +259,7 @@ def test_the_command_writes_the_page_and_says_what_is_in_it(
     told = json.loads(done.out)
     assert told["bytes"] == (tmp_path / "page.html").stat().st_size < 300_000
     assert {one["schema"] for one in told["shown"]} == set(gathering.READERS)
-    assert told["left_out"] == [{"file": "notes.txt", "why": "not a file of plan"}]
+    assert told["left_out"] == [{"file": "notes.txt", "why": "not a file of plan, or not a whole one"}]
     assert "written: " in done.err
     assert (tmp_path / "page.html").read_text() == page  # the same files, the same bytes
 
@@ -281,6 +290,87 @@ def test_what_cannot_be_is_one_line(
     assert word in done.err
     assert len(done.err.splitlines()) == 1
     assert not list(tmp_path.rglob("*.html"))
+
+
+@pytest.mark.parametrize("name", ["a\x00b\x1b[31m", "\x85\x9f", "\ufffe\U0001ffff"])
+def test_a_character_that_no_page_may_hold_is_replaced(name: str, tmp_path: Path, example: DeviceProfile) -> None:
+    artifact.write(tmp_path / "edge.json", reports.named(example, name))
+    (tmp_path / "r.json").write_text(json.dumps({"schema": name}))
+    page = rendered(tmp_path)
+    parsed(page)
+    assert "\ufffd" in page
+
+
+def test_a_figure_that_cannot_be_is_one_line(tmp_path: Path, example: DeviceProfile) -> None:
+    plan = msgspec.to_builtins(reports.planned(example))
+    plan["breakpoints"][0]["uplink_mbps_from"] = 0
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(PlanError, match="“Fastest cut by bandwidth, predicted” cannot be drawn"):
+        rendered(tmp_path)
+
+
+def section(
+    plan: Plan, *, noises: Sequence[str] = (), runs: Sequence[str] = (), audits: Sequence[Audit] = ()
+) -> sections.Section:
+    """Kept files by their records alone."""
+
+    def kept(record: Any) -> gathering.Kept[Any]:
+        return gathering.Kept("file", Path("file"), record, "", datetime.fromtimestamp(0, UTC), 1)
+
+    return sections.Section(
+        "tiny",
+        plan.cut.name,
+        plan=kept(plan),
+        noises=[kept(reports.facts_of(plan, kind=one)) for one in noises],
+        runs=[kept(reports.run_of(plan, one)) for one in runs],
+        audits=[sections.Pictured(kept(one)) for one in audits],
+    )
+
+
+def test_a_loss_is_told_of_the_noise_that_lost_it(example: DeviceProfile) -> None:
+    """A run's accuracy is of its own noise: here 1.20 points, where the file of the noise told first has 1.00."""
+    plan = reports.planned(example)
+    for runs, lost in ((("gaussian",), "1.20"), (("laplace",), "1.00")):
+        one = section(plan, noises=["gaussian"], runs=runs)
+        assert f"The gaussian noise learned on digits costs {lost} points" in " ".join(headline.lede(one))
+        (tile,) = [each for each in headline.tiles(one) if each.label == "Accuracy lost"]
+        assert tile.value == lost
+        assert "with gaussian noise" in tile.note
+
+
+def test_a_run_with_noise_whose_file_is_elsewhere_is_not_without_noise(example: DeviceProfile) -> None:
+    told = " ".join(headline.lede(section(reports.planned(example), runs=["laplace"])))
+    assert "without noise" not in told
+    assert "An inference with laplace noise" in told
+
+
+@pytest.mark.parametrize(
+    ("db", "words"),
+    [(11.9, "no closer to the original than"), (12.1, "0.10 dB closer"), (13.0, "1.0 dB closer to the original")],
+)
+def test_the_class_is_the_floor_of_a_reconstruction(db: float, words: str, example: DeviceProfile) -> None:
+    plan = reports.planned(example)
+    audit = reports.audit_of(plan)
+    assert audit.gaussian
+    assert audit.gaussian.reconstruction
+    found = msgspec.structs.replace(audit.gaussian.reconstruction, psnr_db=db)
+    gaussian = msgspec.structs.replace(audit.gaussian, reconstruction=found, gain=1.5)
+    told = headline.lede(
+        section(plan, noises=["gaussian"], audits=[msgspec.structs.replace(audit, gaussian=gaussian)])
+    )
+    assert words in told[-1]
+    assert "1.50 times as strong as its file's" in told[-1]
+    assert "It was a quick audit" in told[-1]
+
+
+def test_of_several_audits_the_thorough_one_is_told(example: DeviceProfile) -> None:
+    plan = reports.planned(example)
+    quick = reports.audit_of(plan)
+    thorough = msgspec.structs.replace(quick, quick=False)
+    bare = msgspec.structs.replace(thorough, gaussian=None)
+    told = headline.lede(section(plan, noises=["gaussian"], audits=[quick, bare, thorough]))
+    assert "Through the gaussian noise" in told[-1]
+    assert "quick" not in told[-1]
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
