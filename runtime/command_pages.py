@@ -28,6 +28,7 @@ BEFORE = {
     "plan link": ["before plan data fetch mnist"],
     "plan cut": ["omit --explored: typed in choosing-a-cut.md"],
     "plan learn": ["omit elpv: its network takes hours to train (plan models train elpv)"],
+    "plan explore": ["omit --deeper: typed in choosing-a-cut.md"],
     "plan audit": [
         "omit elpv: its network takes hours to train (plan models train elpv)",
         "omit laplace: attacks until nothing improves, for an hour; typed with --quick in reading-an-audit.md",

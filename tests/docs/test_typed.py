@@ -176,6 +176,16 @@ def test_what_is_not_run_has_a_reason(name: str) -> None:
         assert len(reason.split()) > 2, one.where
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_typed_elsewhere_is_typed_there(name: str) -> None:
+    for block in PAGES[name].blocks:
+        for words, _, reason in (rest.partition(": ") for word, rest in block.directives if word == "omit"):
+            if found := re.fullmatch(r"(?:.*; )?typed .*?in (\S+\.md)", reason):
+                there = PAGES[f"docs/{found[1]}"]
+                run = [one for other in there.blocks for one in other.commands if other.exempt(one) is None]
+                assert any(words in one.text for one in run), f"{name}:{block.line}: {words}"
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if name in ELSEWHERE])
 def test_other_tests_run_the_rest(name: str) -> None:
     assert Path(name).name in (ROOT / ELSEWHERE[name]).read_text()
