@@ -75,9 +75,9 @@ def explore(
     --on gives the cuts to the workers of a Dask cluster of your own, which have this tool and the data, and see the
     folder at the same path. Dask runs whatever its clients send: keep its ports among machines that you trust.
 
-    Example: plan explore lenet --data mnist --budget 1.5 --deeper 1 --out explored
+    Example: plan explore lenet --data mnist --budget 1.5 --cuts 2 --deeper 1 --out explored
 
-    Example: plan explore lenet --data mnist --edge edge.json --cloud cloud.json --link lte --noise laplace
+    Example: plan explore lenet --data mnist --edge edge.json --cloud cloud.json --link lte --cuts 1 --out lte
     """
     import msgspec
 

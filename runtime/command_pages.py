@@ -28,9 +28,10 @@ BEFORE = {
     "plan link": ["before plan data fetch mnist"],
     "plan cut": ["omit --explored: typed in choosing-a-cut.md"],
     "plan learn": ["omit elpv: its network takes hours to train (plan models train elpv)"],
+    "plan explore": ["omit --deeper: typed in choosing-a-cut.md"],
     "plan audit": [
         "omit elpv: its network takes hours to train (plan models train elpv)",
-        "before plan learn plan.json --data mnist --noise laplace --count 2 --out laplace.safetensors",
+        "omit laplace: attacks until nothing improves, for an hour; typed with --quick in reading-an-audit.md",
     ],
     "plan serve": ["omit --tls-cert: typed in deploying.md"],
     "plan run": [
@@ -38,6 +39,7 @@ BEFORE = {
         'before python -c "import numpy; from noise.datasets.catalog import load_dataset; '
         "numpy.save('x.npy', load_dataset('mnist').test[:5].inputs)\"",
     ],
+    "plan report": ["before mkdir -p demo && cp plan.json run.json noise.safetensors audit.json audit.png demo"],
     "plan predictor fit": ["before plan predictor measure --seconds 20 --out layers.csv"],
     "plan models train": ["omit train: takes hours; tests/noise/test_pretrain.py runs the same code for an epoch"],
 }

@@ -23,7 +23,7 @@ def report(
 
     Example: plan report demo
 
-    Example: plan report explored/lenet --out lenet.html --json
+    Example: plan report lte --out lenet.html --json
     """
     import msgspec
 

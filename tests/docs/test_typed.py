@@ -44,7 +44,7 @@ class Typist:
     def __init__(self, folder: Path) -> None:
         self.folder, self.here = folder, folder
         self.servers: dict[str, subprocess.Popen[str]] = {}
-        self.port = _free_port()
+        self.port, self.link_port = _free_port(), _free_port(in_a_row=2)
         self.said: list[str] = []
         self.typed: list[tuple[Command, float]] = []
         programs = folder / ".bin"
@@ -76,6 +76,8 @@ class Typist:
 
     def type(self, command: Command, *, code: int = 0) -> None:
         text = self.mapped(command.text)
+        if command.words[:2] == ["plan", "link"] and not {"--preset", "--port"} & set(command.words):
+            text += f" --port {self.link_port}"
         if command.words[:2] == ["plan", "serve"] or {"link", "--serve"} <= set(command.words):
             self.serve(command.words[1], text, command)
             return
@@ -97,7 +99,8 @@ class Typist:
     def serve(self, kind: str, text: str, command: Command) -> None:
         """In the background, in place of the server that was there; returns once it listens."""
         self.stop(kind)
-        port = 5200 if kind == "link" else self.port
+        port = self.link_port if kind == "link" else self.port
+        assert not _listens(port), f"{command.where}: something else listens on port {port}"
         if kind == "serve" and "--port" not in command.words:
             text += f" --port {port}"
         log = self.folder / f"{kind}.log"
@@ -130,10 +133,14 @@ def typist(folder: Path) -> Iterator[Typist]:
             one.stop(kind)
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def _free_port(*, in_a_row: int = 1) -> int:
+    """The first of so many ports that nobody listens on."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            first = int(one.getsockname()[1])
+        if not any(_listens(first + more) for more in range(in_a_row)):
+            return first
 
 
 def _listens(port: int) -> bool:
@@ -167,6 +174,16 @@ def exempt(page: Page) -> list[tuple[Command, str]]:
 def test_what_is_not_run_has_a_reason(name: str) -> None:
     for one, reason in exempt(PAGES[name]):
         assert len(reason.split()) > 2, one.where
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_typed_elsewhere_is_typed_there(name: str) -> None:
+    for block in PAGES[name].blocks:
+        for words, _, reason in (rest.partition(": ") for word, rest in block.directives if word == "omit"):
+            if found := re.fullmatch(r"(?:.*; )?typed .*?in (\S+\.md)", reason):
+                there = PAGES[f"docs/{found[1]}"]
+                run = [one for other in there.blocks for one in other.commands if other.exempt(one) is None]
+                assert any(words in one.text for one in run), f"{name}:{block.line}: {words}"
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name in ELSEWHERE])
