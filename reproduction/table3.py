@@ -199,9 +199,7 @@ def _exact() -> str:
 
 def _differences(found: Found) -> str:
     newsgroups = [one for kind in KINDS for one in runs(found, "newsgroups", kind)]
-    return "### Where Table 3 differs
-
-" + bullets(
+    return "### Where Table 3 differs\n\n" + bullets(
         f"""*Footprint*: to every printed digit for LeNet, SVHN, AlexNet and VGG-16. CIFAR-10's printed 8.70 fits n
         = 396 ({footprint_kilobytes(396):.2f}), while Figure 6's times fit the 400 elements used here; 20
         Newsgroups' network is not the paper's (118 elements fit best).""",
