@@ -30,7 +30,12 @@ def save_model(
     file = Path(path)
     if file.suffix != SUFFIX:
         raise ArtifactError(f"{file}: a model's file ends in {SUFFIX}; call it {file.with_suffix(SUFFIX)}")
-    program = export(as_model(module, inputs, source=str(file)))
+    modes = [(one, one.training) for one in module.modules()] if isinstance(module, nn.Module) else []
+    try:
+        program = export(as_model(module, inputs, source=str(file)))
+    finally:  # what is exported is in its mode of evaluation; the caller's may go on training
+        for one, training in modes:
+            one.training = training
     stream = BytesIO()
     torch.export.save(program, stream)
     artifact.write_bytes(file, stream.getvalue())

@@ -67,10 +67,12 @@ class CloudServer:
 
     @contextmanager
     def on_a_thread(self) -> Iterator[str]:
-        """Serve on a thread of this process as long as the block lasts; the URL, once it is ready.
+        """Serve on a thread of this process as long as the block lasts, once; the URL, when it is ready.
 
-        Raises PeerError where it does not come up.
+        Raises PeerError where it does not come up, or has served before.
         """
+        if self._socket.fileno() < 0:
+            raise PeerError(f"{self.url} has served and was stopped; make another CloudServer")
         thread = threading.Thread(target=self.run, daemon=True)
         thread.start()
         end = time.monotonic() + MOST_WARMING_S

@@ -29,6 +29,7 @@ from runtime.protocol import InferReply, Message
 from runtime.sampler import Sampler
 
 Array = NDArray[Any]
+Fits = Callable[[Any], Sequence[Array]]
 Joined = Callable[[Sequence[Array], Sequence[Array]], list[Array]]
 
 
@@ -119,6 +120,7 @@ class EdgeHalf:
         random: Randomness | None = None,
         timing: bool = False,
         expected: str | None = None,
+        fits: Fits = lambda inputs: inputs,
     ) -> None:
         """crossing: names in the order in which the half returns them. beside: those of them that are left alone
         (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent;
@@ -127,6 +129,7 @@ class EdgeHalf:
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
         input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
         server for its clock readings. expected: identity of the cloud's half, which a server of this project is told.
+        fits: inputs as they were given → as the engine takes them, or it raises.
 
         Raises NoiseError where the noise is not for the crossing tensors that take noise, or lacks their levels.
         """
@@ -141,7 +144,7 @@ class EdgeHalf:
             raise NoiseError(f"{lacking[0]} is to cross as int8 and the noise has no scale for it; learn it anew")
         self._engine, self._noise, self._client, self._joined = engine, noise, client, joined
         self._crossing, self._beside, self._replies = tuple(crossing), frozenset(beside), tuple(replies)
-        self._wire, self._gaps = wire, grid.gaps(noise)
+        self._wire, self._gaps, self._fits = wire, grid.gaps(noise), fits
         self._sampler = Sampler(noise, key=key, random=random)
         self._ours: dict[str, Any] = {"plan_timing": True} if timing else {}
         if expected is not None:
@@ -152,7 +155,7 @@ class EdgeHalf:
 
         Raises PeerError where the reply is not what the plan expects.
         """
-        prepared = self.prepare(inputs)
+        prepared = self.prepare(self._fits(inputs))
         exchange = self._client.send(
             prepared.message,
             request_id=prepared.request_id,

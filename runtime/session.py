@@ -24,7 +24,8 @@ def edge_session(
     reach: Reach = HERE,
     key: DrawKey | None = None,
 ) -> Iterator[EdgeHalf]:
-    """The edge half, connected: `half.infer([x])` adds noise to what crosses, sends it and returns the answer.
+    """The edge half, connected: `half.infer([x])` adds noise to what crosses, sends it and returns the answer; it
+    raises DataError for an x that is not the network's input.
 
     side: of a split folder (`runtime.edge_side`); without it the plan's model is loaded. reach: where the cloud is;
     without it a local process behind the plan's own link. key: draws are keyed by it and the input, else fresh.
@@ -38,6 +39,6 @@ def edge_session(
     with (
         reach.cloud(plan) as url,
         connect(url, plan, side, reach) as client,
-        side.half(noise, client, quantisation=facts.quantisation, key=key) as half,
+        side.half(noise, client, quantisation=facts.quantisation, key=key, checked=True) as half,
     ):
         yield half

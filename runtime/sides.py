@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from noise.keyed import DrawKey
@@ -144,9 +145,10 @@ class EdgeSide:
         quantisation: Mapping[str, codec.Quantisation] | None = None,
         key: DrawKey | None = None,
         timing: bool = False,
+        checked: bool = False,
     ) -> EdgeHalf:
         """Ready to infer. quantisation: of the noise's facts, for int8. key: draws are keyed, else fresh. timing: ask
-        the server for its clock readings."""
+        the server for its clock readings. checked: `infer` raises DataError for inputs that do not fit."""
         return EdgeHalf(
             self.engine,
             noise,
@@ -160,7 +162,12 @@ class EdgeSide:
             key=key,
             timing=timing,
             expected=self.identity,
+            fits=self._given if checked else tuple,
         )
+
+    def _given(self, inputs: Any) -> tuple[Array, ...]:
+        several = isinstance(inputs, list | tuple)
+        return self.fitting(tuple(map(np.asarray, inputs)) if several else inputs, origin="inputs")
 
 
 @dataclass(frozen=True)

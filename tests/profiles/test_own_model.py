@@ -27,6 +27,13 @@ def test_what_is_loaded_answers_as_what_was_saved_and_takes_any_batch(tmp_path: 
     assert model.weights == load_model(source).weights
 
 
+def test_a_module_can_be_trained_on_after_it_was_kept(tmp_path: Path) -> None:
+    mine = module().train()
+    mine[2].eval()
+    save_model(mine, torch.rand(1, 5), tmp_path / "mine.pt2")
+    assert [one.training for one in mine.modules()] == [True, True, True, False, True]
+
+
 def test_several_inputs_by_name(tmp_path: Path) -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

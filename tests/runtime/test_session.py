@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiles.errors import ListenError, NoiseError
+from profiles.errors import DataError, ListenError, NoiseError, PeerError
 from runtime import CloudServer, Reach, edge_session
 
 
@@ -28,11 +28,17 @@ def test_a_session_answers_with_fresh_noise_for_each(
         with edge_session(lenet_plan, lenet_learned.noise, lenet_learned.facts, reach=reach) as half:
             answers = half.infer([digits]).outputs[0]
             again = half.infer([digits]).outputs[0]
+            for wrong in ([], [digits[:, :, :20]], [digits, digits], {"image": digits}, [digits.astype(int)], ["x"]):
+                with pytest.raises(DataError, match="the model takes"):
+                    half.infer(wrong)
+            assert half.infer(digits.astype(float)[:1]).outputs[0].shape == (1, 10)
     assert (answers.argmax(1) == labels).mean() > 0.85
     assert not np.array_equal(answers, again)
     port = int(url.rpartition(":")[2])
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=1)
+    with pytest.raises(PeerError, match="make another CloudServer"), server.on_a_thread():
+        pass
 
 
 def test_noise_for_another_cut_opens_no_session(lenet_plan: Any, lenet_profile: Any, lenet_learned: Any) -> None:
