@@ -120,7 +120,7 @@ class EdgeHalf:
         random: Randomness | None = None,
         timing: bool = False,
         expected: str | None = None,
-        fits: Fits = lambda inputs: inputs,
+        fits: Fits | None = None,
     ) -> None:
         """crossing: names in the order in which the half returns them. beside: those of them that are left alone
         (integers, what public inputs alone decide); every other one gets noise. wire: how floats are sent;
@@ -129,7 +129,7 @@ class EdgeHalf:
         joined: (what the edge half returned, what the cloud answered) → the network's outputs in order. key: the same
         input gets the same noise, else it is fresh. random: the system's unless a test gives another. timing: ask the
         server for its clock readings. expected: identity of the cloud's half, which a server of this project is told.
-        fits: inputs as they were given → as the engine takes them, or it raises.
+        fits: inputs as they were given → as the engine takes them, or it raises; None: they are.
 
         Raises NoiseError where the noise is not for the crossing tensors that take noise, or lacks their levels.
         """
@@ -155,7 +155,7 @@ class EdgeHalf:
 
         Raises PeerError where the reply is not what the plan expects.
         """
-        prepared = self.prepare(self._fits(inputs))
+        prepared = self.prepare(inputs if self._fits is None else self._fits(inputs))
         exchange = self._client.send(
             prepared.message,
             request_id=prepared.request_id,

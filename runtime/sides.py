@@ -162,7 +162,7 @@ class EdgeSide:
             key=key,
             timing=timing,
             expected=self.identity,
-            fits=self._given if checked else tuple,
+            fits=self._given if checked else None,
         )
 
     def _given(self, inputs: Any) -> tuple[Array, ...]:

@@ -190,7 +190,7 @@ def bandwidth(plan: Plan, id: str) -> Chart | None:
         for letter, one in stretches
     ]
     told = "; ".join(
-        f"{short(one.cut)} from {one.uplink_mbps_from:.3g} to {one.uplink_mbps_to:.3g} Mbps"
+        f"{short(one.cut)} from {one.uplink_mbps_from:.4g} to {one.uplink_mbps_to:.4g} Mbps"
         for _, one in stretches[:12]
     )
     by_name: dict[str, list[str]] = {}
