@@ -40,7 +40,11 @@ def verdict(found: Found) -> Verdict:
     fits = [ours == printed for ours, printed in ratios(found).values()]
     without, modelled, measured = (account(found, key)[0] for key in KEYS)
     means = [f"{MEAN_SPEED_UP['wifi']}× printed"]
-    means += [f"{_times(without)} modelled without a round trip, {_times(modelled)} with one"] if modelled else []
+    means += (
+        [f"{_times(without)} modelled at `wifi-paper` (no round trip), {_times(modelled)} at `wifi`"]
+        if modelled
+        else []
+    )
     means += [f"{_times(measured)} measured here ({len(measured_networks(found))} networks)"] if measured else []
     return Verdict(
         "reproduced in part" if any(fits) else "differs" if fits else "not reproduced",

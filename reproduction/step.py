@@ -104,8 +104,10 @@ class Store:
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON gives it back: NumPy's numbers as Python's, tuples as lists."""
-    made: dict[str, Any] = json.loads(msgspec.json.encode(value, enc_hook=_number))
+    """As JSON gives it back: NumPy's numbers as Python's, tuples as lists. Raises ValueError for a number that is not
+    finite: JSON has none, and a page would take what is left of it for a figure that does not exist."""
+    plain = msgspec.to_builtins(value, enc_hook=_number)
+    made: dict[str, Any] = json.loads(json.dumps(plain, allow_nan=False))
     return made
 
 

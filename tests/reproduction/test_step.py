@@ -144,3 +144,11 @@ def test_a_part_that_lacks_a_step_shows_the_rest_and_what_is_missing(tmp_path: P
     assert "Missing: two." in text
     assert "[Table 9: a part](#table-9-a-part)" in text
     assert "a board" in text
+
+
+@pytest.mark.parametrize("figure", [float("nan"), np.float64("inf"), np.array([1.0, np.nan])])
+def test_a_figure_that_is_no_number_is_no_result(figure: object, tmp_path: Path) -> None:
+    step = Step("one", lambda folder: {"bits": figure}, "measured")
+    with pytest.raises(ValueError, match="JSON"):
+        Store(tmp_path).done(step)
+    assert Store(tmp_path).found(step) is None
