@@ -143,26 +143,6 @@ def test_the_headline_gives_each_figure_its_word(tree: Element) -> None:
         assert any(f"{figure}{unit}" in one and all(word in one for word in words) for one in told), (value, told)
 
 
-@pytest.mark.parametrize(
-    ("db", "words"),
-    [(12.0, "no better than the mean picture"), (12.2, "0.20 dB closer"), (13.5, "1.50 dB closer")],
-)
-def test_better_than_the_floor_is_never_said_to_be_no_better(
-    tmp_path: Path, example: DeviceProfile, db: float, words: str
-) -> None:
-    reports.whole(tmp_path, example)
-    audit = next(one.what for one in gathering.gather(tmp_path).audits)
-    assert audit.gaussian is not None
-    assert audit.gaussian.reconstruction is not None
-    found = msgspec.structs.replace(audit.gaussian.reconstruction, psnr_db=db)  # its floor is at 12 dB
-    changed = msgspec.structs.replace(
-        audit, gaussian=msgspec.structs.replace(audit.gaussian, reconstruction=found), quick=True
-    )
-    (said,) = headline.of_audit(changed, "gaussian")
-    assert words in said
-    assert "quick attacks" in said
-
-
 def contrast(one: str, other: str) -> float:
     """WCAG 2.2: of relative luminances, (L1 + 0.05) / (L2 + 0.05)."""
 
