@@ -33,7 +33,7 @@ def lede(section: Section) -> list[str]:
     elif section.plan is not None and section.plan.record.cut.crossing and not section.audits:
         told.append("No noise has been learned for it yet, so what crosses is what the network computes.")
     if section.audits:
-        told += _audit(section.audits[0].audit.record, section.noise.record.kind if section.noise else None)
+        told += of_audit(section.audits[0].audit.record, section.noise.record.kind if section.noise else None)
     return told
 
 
@@ -103,7 +103,8 @@ def _noise(facts: NoiseFacts, accuracy: Accuracy | None) -> str:
     )
 
 
-def _audit(audit: Audit, kind: str | None) -> list[str]:
+def of_audit(audit: Audit, kind: str | None) -> list[str]:
+    """What the attacks read through the noise of that kind, beside what needs no tensor; nothing without a floor."""
     name, one = subject(audit, kind)
     found, clean, floor = one.reconstruction, audit.clean.reconstruction, audit.floors.reconstruction
     if found is None or clean is None or floor is None:
@@ -111,13 +112,14 @@ def _audit(audit: Audit, kind: str | None) -> list[str]:
     beyond = found.psnr_db - floor.psnr_db
     said = (
         "no better than the mean picture of the class, which the answer gives away anyway"
-        if beyond <= 0.25
-        else f"{beyond:.1f} dB closer to the original than the mean picture of the class"
+        if beyond <= 0
+        else f"{beyond:.2f} dB closer to the original than the mean picture of the class, which the answer gives away"
     )
+    attacks = "quick attacks" if audit.quick else "the attacks"
     if name == "clean":
-        return [f"From the clean tensor the attacks reconstruct the input at {found.psnr_db:.1f} dB: {said}."]
+        return [f"From the clean tensor {attacks} reconstruct the input at {found.psnr_db:.1f} dB: {said}."]
     return [
-        f"Through the {name} noise the attacks reconstruct the input at {found.psnr_db:.1f} dB, {said}; without "
+        f"Through the {name} noise {attacks} reconstruct the input at {found.psnr_db:.1f} dB, {said}; without "
         f"noise they get {clean.psnr_db:.1f} dB."
     ]
 

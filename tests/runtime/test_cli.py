@@ -1,6 +1,6 @@
+import re
 import resource
 import signal
-import re
 import subprocess
 import sys
 import time

@@ -151,8 +151,9 @@ def test_better_than_the_floor_is_never_said_to_be_no_better(
     tmp_path: Path, example: DeviceProfile, db: float, words: str
 ) -> None:
     reports.whole(tmp_path, example)
-    audit = next(one.what for one in gathering.gather(tmp_path).audits)
-    assert audit.gaussian is not None and audit.gaussian.reconstruction is not None
+    audit = next(one.record for one in gathering.gather(tmp_path).audits)
+    assert audit.gaussian is not None
+    assert audit.gaussian.reconstruction is not None
     found = msgspec.structs.replace(audit.gaussian.reconstruction, psnr_db=db)  # its floor is at 12 dB
     changed = msgspec.structs.replace(
         audit, gaussian=msgspec.structs.replace(audit.gaussian, reconstruction=found), quick=True
