@@ -49,7 +49,7 @@ def load_model(source: str) -> Model:
     if ":" in source:
         return _from_function(source)
     near = difflib.get_close_matches(source, ZOO, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ModelError(
         f"no model {source!r}{hint} Expected a zoo name ({', '.join(ZOO)}), "
         "transformers:CLASS, package.module:function or a .pt2 file"

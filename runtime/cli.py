@@ -109,7 +109,9 @@ def _other(error: Exception, *, debug: bool) -> None:
     if callable(message):  # an option or argument that the parser refused
         context = getattr(error, "ctx", None)
         where = getattr(context, "command_path", "plan") if context else "plan"
-        _fail(f"{str(message()).rstrip('.')}; see `{where} --help`", 2, debug=debug)
+        # Without a command the parser has shown the help, and its error says nothing.
+        said = str(message()).rstrip(".") or "expected a command"
+        _fail(f"{said}; see `{where} --help`", 2, debug=debug)
     if type(error).__name__ == "Abort":
         _fail("stopped by the user; nothing half-written is left", STOPPED, debug=debug)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
