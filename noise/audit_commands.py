@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noise.completion import datasets
+from profiles.installing import extra
 from profiles.options import Json
 from profiles.terminal import Terminal
 
@@ -103,7 +104,7 @@ def audit(
         keep.unlink(missing_ok=True)
     show(terminal, found)
     if not page.installed():
-        terminal.say("no page of pictures: matplotlib is not installed; pip install 'shredder-plan[plot]'")
+        terminal.say(f"no page of pictures: matplotlib is not installed; {extra('plot')}")
     elif pictures is not None and not shown:
         terminal.warn(f"{pictures}: not written, the inputs are no pictures")
     written = [place, *([pictured] if shown else []), *([kept] if kept and kept.exists() and pictures_there else [])]

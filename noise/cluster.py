@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from noise.work import Progress
 from profiles.errors import PeerError, PlanError
+from profiles.installing import extra
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -61,7 +62,7 @@ def _client(address: str) -> "Client":
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise PlanError("--on needs Dask, which is not installed; pip install 'shredder-plan[cluster]'") from None
+        raise PlanError(f"--on needs Dask, which is not installed; {extra('cluster')}") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False)

@@ -11,6 +11,7 @@ from planner.plan import Plan, Predicted
 from planner.tables import elided, figure, is_chosen, short, worth_showing
 from profiles.artifact import write_bytes
 from profiles.errors import PlanError
+from profiles.installing import extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def require(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise PlanError(f"--plot {path}: expected a name that ends in {', '.join(FORMATS)}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise PlanError("--plot needs matplotlib, which is not installed; pip install 'shredder-plan[plot]'")
+        raise PlanError(f"--plot needs matplotlib, which is not installed; {extra('plot')}")
 
 
 def write(path: Path, plan: Plan) -> None:

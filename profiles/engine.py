@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from profiles.board import open_session
 from profiles.errors import ModelError, ProfileError
+from profiles.installing import extra
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -90,7 +91,7 @@ def onnx_runtime() -> Any:
         import onnxruntime
     except ImportError:
         raise ProfileError(
-            "engine onnxruntime is not installed here; pip install 'shredder-plan[edge]', or use --engine torch"
+            f"engine onnxruntime is not installed here; {extra('edge')}, or use --engine torch"
         ) from None
     return onnxruntime
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from profiles.errors import DataError, PlanError
+from profiles.installing import extra
 from profiles.layer_table import Layers, LayerTable
 from profiles.predictor import BoostedModel, KindModel, LinearModel, Predictor, Scores, logarithms
 from profiles.trees import LEAF, Trees
@@ -123,7 +124,7 @@ def fit_boosted(features: Floats, latency_ms: Floats, settings: Settings = SHALL
         from sklearn.ensemble import GradientBoostingRegressor
     except ModuleNotFoundError as error:
         raise PlanError(
-            "fitting a predictor needs scikit-learn, which is not installed; pip install 'shredder-plan[predict]'"
+            f"fitting a predictor needs scikit-learn, which is not installed; {extra('predict')}"
         ) from error
     cost = fit_cost(features, latency_ms)
     rest = np.log(latency_ms / cost.predict(np.abs(features)))

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from profiles.errors import ModelError
+from profiles.installing import extra
 from profiles.zoo.catalog import SEED
 from profiles.zoo.seeded import draw_weights
 
 #: Tokens of an example text, or fewer where the configuration has fewer positions.
 TOKENS = 128
-_INSTALL = "pip install 'shredder-plan[models]'"
 
 
 class ImageModel(nn.Module):
@@ -54,7 +54,7 @@ def from_transformers(source: str) -> tuple[nn.Module, tuple[()], dict[str, torc
     try:
         import transformers
     except ModuleNotFoundError as error:
-        raise ModelError(f"{source}: transformers is not installed; {_INSTALL}") from error
+        raise ModelError(f"{source}: transformers is not installed; {extra('models')}") from error
     name, _, query = source.removeprefix("transformers:").partition("?")
     config_class, model_class = _classes(transformers, name, source)
     try:

@@ -17,6 +17,7 @@ import runtime.commands
 import runtime.deploy_commands
 import runtime.doctor_commands
 from profiles.errors import PlanError
+from profiles.installing import BROUGHT_BY, extra
 from profiles.terminal import documents_alone
 
 EPILOG = (
@@ -127,9 +128,12 @@ def _other(error: Exception, *, debug: bool) -> None:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    if (error.name or "").partition(".")[0] == "torch":
-        return "this command needs PyTorch, which is not installed; pip install 'shredder-plan[torch]'"
-    return f"module {error.name!r} is not installed; install shredder-plan with the extra that brings it"
+    missing = (error.name or "").partition(".")[0]
+    if missing == "torch":
+        return f"this command needs PyTorch, which is not installed; {extra('torch')}"
+    if missing in BROUGHT_BY:
+        return f"module {missing!r} is not installed; {extra(BROUGHT_BY[missing])}"
+    return f"module {error.name!r} is not installed, and this tool needs it; see `plan doctor`"
 
 
 def _fail(message: str, code: int, *, debug: bool) -> None:

@@ -24,9 +24,9 @@ import msgspec
 from noise.datasets import store
 from noise.datasets.catalog import DATASETS
 from noise.recipes import RECIPES
+from profiles import installing
 from profiles.cache import cache_folder
 from profiles.zoo.catalog import ZOO
-from runtime import installing
 
 #: Of data sets and weights together: what a cache should hold, bytes.
 ROOM_BYTES = 1_000_000_000

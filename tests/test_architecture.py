@@ -133,7 +133,7 @@ def test_only_some_files_print() -> None:
         "runtime.cloud_server",
         "runtime.session",
         "runtime.doctor",
-        "runtime.installing",
+        "profiles.installing",
         "runtime.edge",
         "runtime.external_data",
         "runtime.folders",

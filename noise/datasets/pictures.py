@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiles.errors import DataError
+from profiles.installing import extra
 
 
 def require_pillow(name: str) -> None:
@@ -13,9 +14,7 @@ def require_pillow(name: str) -> None:
     try:
         import PIL.Image  # noqa: F401
     except ImportError:
-        raise DataError(
-            f"{name} comes as PNG pictures, which need Pillow; install the extra: pip install 'shredder-plan[data]'"
-        ) from None
+        raise DataError(f"{name} comes as PNG pictures, which need Pillow; {extra('data')}") from None
 
 
 def decode(png: bytes, *, mode: str, size: int | None = None) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from planner.explored import Explored
 from planner.tables import short
 from profiles.device import DeviceProfile
 from profiles.errors import PlanError
+from profiles.installing import extra
 from profiles.terminal import ms, size
 from runtime.reporting import (
     audit_view,
@@ -79,7 +80,7 @@ def require() -> None:
     if missing:
         raise PlanError(
             f"plan report needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
-            "pip install 'shredder-plan[plot]'"
+            f"{extra('plot')}"
         )
 
 

@@ -54,5 +54,5 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = plan_command("cut", "gone.json", "gone.json", "--link", "wifi", "--plot", "cut.svg")
     assert done.code == 2
-    assert "shredder-plan[plot]" in done.err
+    assert "[plot]" in done.err
     assert len(done.err.splitlines()) == 1

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from runtime import doctor, installing
+from profiles import installing
+from runtime import doctor
 
 
 @pytest.fixture
