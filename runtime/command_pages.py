@@ -31,7 +31,7 @@ BEFORE = {
     "plan explore": ["omit --deeper: typed in choosing-a-cut.md"],
     "plan audit": [
         "omit elpv: its network takes hours to train (plan models train elpv)",
-        "omit laplace: attacks until nothing improves, for an hour; typed with --quick in reading-an-audit.md",
+        "omit laplace: attacks until nothing improves, for an hour; typed with --quick in ../README.md",
     ],
     "plan serve": ["omit --tls-cert: typed in deploying.md"],
     "plan run": [
