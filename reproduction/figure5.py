@@ -23,7 +23,7 @@ from noise.task import Budget, Task
 from reproduction.benchmark_networks import CALLED, opened
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.picture import BLUE, ORANGE, drawn, legend_below
-from reproduction.prose import bullets, paragraph
+from reproduction.prose import bullets, listed, paragraph
 from reproduction.step import Step
 from reproduction.table import table
 
@@ -146,7 +146,7 @@ def section(found: Found, pictures: Pictures, *, quick: bool) -> str:
     curves = {network: _of(found, network) for network in networks}
     text = (
         "1/SNR and accuracy over the iterations, with the α term and without it, learned on "
-        f"{' and '.join(CALLED[one] for one in networks)} at the last convolution; the table has both ends"
+        f"{listed(CALLED[one] for one in networks)} at the last convolution; the table has both ends"
     )
     picture = pictures.svg("figure5", picture_of(curves), text=text)
     return "\n\n".join([_introduction(made), picture, _table(curves), _differences(curves)])
@@ -223,7 +223,7 @@ def _differences(curves: Mapping[str, Mapping[float, Mapping[str, Any]]]) -> str
     runs = [one for per_alpha in curves.values() for one in per_alpha.items()]
     lost = [(alpha, _drawing_costs(one)) for alpha, one in runs]
     misfits = all(one["fit_error"] > one["fit_threshold"] for alpha, one in runs if alpha)
-    thresholds = " and ".join(sorted({f"{one['fit_threshold']:.3f}" for _, one in runs}))
+    thresholds = listed(sorted({f"{one['fit_threshold']:.3f}" for _, one in runs}))
     with_alpha, without = ([drop for alpha, drop in lost if bool(alpha) is wanted] for wanted in (True, False))
     some = next(iter(next(iter(curves.values())).values()))
     of = some["drawn_estimate"]

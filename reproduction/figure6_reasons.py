@@ -3,7 +3,7 @@
 from reproduction.figure6_means import account, measured_networks, of
 from reproduction.part import Found
 from reproduction.printed import FIGURE_6, MEAN_SPEED_UP, TABLE_2, lte_over_wifi, mean_speed_up, ratio
-from reproduction.prose import bullets
+from reproduction.prose import bullets, listed
 
 
 def ratios(found: Found) -> dict[str, tuple[float, float]]:
@@ -50,11 +50,11 @@ def _sizes(found: Found) -> list[str]:
     fits = [TABLE_2[name].title for name, (ours, printed) in known.items() if ours == printed]
     near = [name for name, (ours, printed) in known.items() if ours != printed and abs(printed / ours - 1) < 0.01]
     off = [name for name in known if TABLE_2[name].title not in fits and name not in near]
-    parts = [f"{' and '.join(fits)} fit to four digits"] if fits else []
+    parts = [f"{listed(fits)} fit to four digits"] if fits else []
     parts += [f"{TABLE_2[name].title} is {100 * (known[name][1] / known[name][0] - 1):+.1f} % off" for name in near]
     if off:
         factors = ", ".join(f"{known[name][1] / known[name][0]:.3f}" for name in off)
-        names = " and ".join(TABLE_2[name].title for name in off)
+        names = listed(TABLE_2[name].title for name in off)
         parts.append(f"{names} are printed smaller by a factor of {factors}, near 93/98 ({93 / 98:.3f}), unexplained")
     return [f"*Sizes.* {'; '.join(parts)}. LeNet's image is the digit padded to 32×32."] if known else []
 

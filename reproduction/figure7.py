@@ -8,7 +8,7 @@ from reproduction import table3
 from reproduction.benchmark_networks import CALLED
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.picture import BLUE, GREEN, GREY, RED, drawn, legend_below
-from reproduction.prose import bullets, paragraph
+from reproduction.prose import bullets, listed, paragraph
 from reproduction.step import Result, Step
 from reproduction.table import table
 
@@ -80,9 +80,9 @@ def verdict(found: Found) -> Verdict:
         return Verdict("not reproduced", f"no curve of the paper's noise reaches far enough to tell; {no_data}")
     if not flat:
         return Verdict("differs", f"no curve rises steeply and then flattens; {no_data}")
-    why = f"a steep rise and then a plateau for {' and '.join(flat)}"
+    why = f"a steep rise and then a plateau for {listed(flat)}"
     if not_flat:
-        return Verdict("reproduced in part", f"{why}, not for {' and '.join(not_flat)}; {no_data}")
+        return Verdict("reproduced in part", f"{why}, not for {listed(not_flat)}; {no_data}")
     return Verdict("reproduced in part", f"{why}, by the paper's noise and its estimate; {no_data}")
 
 

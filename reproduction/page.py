@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reproduction.part import Found, Outcome, Part, Pictures, Verdict
-from reproduction.prose import paragraph
+from reproduction.prose import listed, paragraph
 from reproduction.step import Result
 from reproduction.table import table
 
@@ -73,7 +73,7 @@ def _made(part: Part, found: Found, quick: bool) -> str:
     seconds = sum(one.seconds for one in results)
     days = sorted({one.made for one in results})
     missing = [one.name for one in steps if one.name not in found]
-    lines = [f"Made by `{command}`, {seconds / 60:.1f} minutes, {' and '.join(days)}: {_counted(results)}."]
+    lines = [f"Made by `{command}`, {seconds / 60:.1f} minutes, {listed(days)}: {_counted(results)}."]
     if missing:
         lines.append(f"Missing: {', '.join(missing)}.")
     return paragraph(*lines)

@@ -9,7 +9,7 @@ from reproduction import table2_steps
 from reproduction.networks import EDGES
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.printed import TABLE_2
-from reproduction.prose import paragraph
+from reproduction.prose import listed, paragraph
 from reproduction.step import Provenance, Step, of_network
 from reproduction.table import table
 from reproduction.table2_reasons import EDGE_NAMES, differences, vgg16
@@ -40,7 +40,7 @@ def steps(*, quick: bool) -> Sequence[Step]:
 def verdict(found: Found) -> Verdict:
     agreed, of, apart = agreement(_cuts(found), "wifi")
     counted = f"of the {of} cuts that are legible {agreed} are the best after a convolution on Wi-Fi, modelled"
-    others = f", not so {' and '.join(apart)}" if apart else ""
+    others = f", not so {listed(apart)}" if apart else ""
     accuracies = f"; accuracies of {len(_accuracies(found))} networks"
     return Verdict("reproduced in part" if apart or not of else "reproduced", counted + others + accuracies)
 
@@ -148,7 +148,7 @@ def _agreement_text(made: Mapping[str, Figures]) -> str:
     at_paper, _, others = agreement(made, "wifi-paper")
     return paragraph(
         f"Of the {of} legible cuts {agreed} are the best after a convolution on Wi-Fi"
-        + (f", but not {' and '.join(apart)}." if apart else "."),
+        + (f", but not {listed(apart)}." if apart else "."),
         f"At the preset `wifi-paper`, one reading of Figure 6 ({presets()['wifi-paper'].uplink_mbps:g} Mbps, no",
         f"round trip), {at_paper} are"
         + (f", without {', '.join(one for one in others if one not in apart)}." if at_paper < agreed else "."),

@@ -9,7 +9,7 @@ from profiles.roofline import devices
 from reproduction.networks import EDGES
 from reproduction.part import Pictures
 from reproduction.printed import TABLE_2
-from reproduction.prose import bullets, paragraph
+from reproduction.prose import bullets, listed, paragraph
 from reproduction.table import table
 from reproduction.table2_picture import over_bandwidth
 from reproduction.table2_steps import slower_edge
@@ -46,7 +46,7 @@ def vgg16(one: Figures, pictures: Pictures) -> Sequence[str]:
         ),
         table(["edge", "cut", "edge, ms", "bytes", "cloud, ms"], rows, left=2),
         paragraph(
-            f"The latency of 9 less that of 7 is {' and '.join(apart)}, in ms" + (everywhere if beaten else "."),
+            f"The latency of 9 less that of 7 is {listed(apart)}, in ms" + (everywhere if beaten else "."),
         ),
         pictures.svg("table2-vgg16", over_bandwidth(one["edges"]["tx2-gpu"]["cuts"]), text=seen),
     )

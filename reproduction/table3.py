@@ -9,7 +9,7 @@ from profiles.zoo.catalog import ZOO
 from reproduction.benchmark_networks import CALLED
 from reproduction.part import Found, Pictures, Verdict
 from reproduction.printed_table3 import PRINTED, Printed
-from reproduction.prose import bullets, paragraph
+from reproduction.prose import bullets, listed, paragraph
 from reproduction.shredded import BUDGET_POINTS, COUNT, noise_step
 from reproduction.step import Result, Step
 from reproduction.table import table
@@ -84,11 +84,11 @@ def verdict(found: Found) -> Verdict:
         return Verdict("reproduced in part", f"{exact}; no run of the paper's noise is there")
     if not less:
         return Verdict("reproduced", f"{exact}; the paper's noise loses as much of the estimate as printed")
-    also = f", for {' and '.join(reached)} as much" if reached else ""
+    also = f", for {listed(reached)} as much" if reached else ""
     return Verdict(
         "reproduced in part",
         f"{exact}; at {BUDGET_POINTS:g} points the paper's noise loses less of the estimate than printed for "
-        f"{' and '.join(less)}{also}, once accuracy is that under noise drawn afresh",
+        f"{listed(less)}{also}, once accuracy is that under noise drawn afresh",
     )
 
 
