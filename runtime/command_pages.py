@@ -27,10 +27,10 @@ BEFORE = {
     "plan profile": ["before plan profile lenet --seconds 1 --out cloud.json"],
     "plan link": ["before plan data fetch mnist"],
     "plan cut": ["omit --explored: typed in choosing-a-cut.md"],
-    "plan learn": ["omit elpv: its network takes hours to train (plan models train elpv)"],
+    "plan learn": ["omit elpv: its network takes long to train (plan models train elpv)"],
     "plan explore": ["omit --deeper: typed in choosing-a-cut.md"],
     "plan audit": [
-        "omit elpv: its network takes hours to train (plan models train elpv)",
+        "omit elpv: its network takes long to train (plan models train elpv)",
         "omit laplace: attacks until nothing improves, for an hour; typed with --quick in ../README.md",
     ],
     "plan serve": ["omit --tls-cert: typed in deploying.md"],
@@ -41,7 +41,7 @@ BEFORE = {
     ],
     "plan report": ["before mkdir -p demo && cp plan.json run.json noise.safetensors audit.json audit.png demo"],
     "plan predictor fit": ["before plan predictor measure --seconds 20 --out layers.csv"],
-    "plan models train": ["omit train: takes hours; tests/noise/test_pretrain.py runs the same code for an epoch"],
+    "plan models train": ["omit train: takes many minutes; tests/noise/test_pretrain.py runs the same code for an epoch"],
 }
 
 
