@@ -41,7 +41,7 @@ BEFORE = {
     ],
     "plan report": ["before mkdir -p demo && cp plan.json run.json noise.safetensors audit.json audit.png demo"],
     "plan predictor fit": ["before plan predictor measure --seconds 20 --out layers.csv"],
-    "plan models train": ["omit train: takes many minutes; tests/noise/test_pretrain.py runs the same code for an epoch"],
+    "plan models train": ["omit train: takes long; tests/noise/test_pretrain.py runs the same code for an epoch"],
 }
 
 
