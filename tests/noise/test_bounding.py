@@ -35,7 +35,7 @@ def test_noise_that_was_fitted_to_its_training_rows_is_not_bounded_by_them_alone
 
 
 def test_judged_rows_hold_every_class_of_data_sorted_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("noise.gaussian_kinds.BOUND_ROWS", 100)
+    monkeypatch.setattr("noise.gaussian_start.BOUND_ROWS", 100)
     sorted_by_class = replace(inputs(1000, seed=3), labels=np.repeat(np.arange(10), 100))
     assert np.bincount(judged_rows(sorted_by_class).labels).tolist() == [10] * 10
     assert len(judged_rows(inputs(50, seed=3))) == 50

@@ -183,7 +183,7 @@ def test_a_missing_decoder_is_named_before_anything_is_fetched(
     monkeypatch.setenv("PLAN_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setattr(packages, "_run", None)
-    with pytest.raises(DataError, match=r"need Pillow; install the extra: pip install 'shredder-plan\[data\]'"):
+    with pytest.raises(DataError, match=r"need Pillow; .*\[data\]"):
         catalog.fetch(name)
 
 

@@ -157,7 +157,7 @@ def plan_file(tmp_path: Path, lenet_plan: Any) -> Path:
     return tmp_path / "plan.json"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_a_server_ends_well_when_told_to(how: signal.Signals, plan_file: Path) -> None:
     server = started("serve", str(plan_file), "--port", "0", until="serving")
     time.sleep(0.5)
@@ -165,7 +165,7 @@ def test_a_server_ends_well_when_told_to(how: signal.Signals, plan_file: Path) -
     assert server.wait(timeout=20) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_work_that_is_stopped_says_so_in_one_line_and_leaves_nothing(how: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "edge.json"
     command = [sys.executable, "-m", "runtime.cli", "profile", "lenet", "--seconds", "60", "--out", str(out)]

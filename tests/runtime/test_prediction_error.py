@@ -14,6 +14,7 @@ def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(BENCHMARK), *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long  # the benchmark itself, whole
 def test_a_cut_is_planned_run_and_set_beside_its_prediction(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     done = ran("lenet", "--links", "wifi", "--cuts", "relu4", "--seconds", "0.1", "--budget", "0",

@@ -17,6 +17,18 @@ def plan_file(lenet_plan: Any, tmp_path: Path) -> Path:
     return tmp_path / "plan.json"
 
 
+def _answers(port: int) -> bool:
+    """Whether a server is there; a port that is free can be given to the connection itself, which nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as made:
+            if made.getsockname() == made.getpeername():
+                return False
+            made.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: here\r\n\r\n")
+            return bool(made.recv(1))
+    except OSError:
+        return False
+
+
 def test_a_session_answers_with_fresh_noise_for_each(
     lenet_plan: Any, lenet_learned: Any, mnist: Any, plan_file: Path
 ) -> None:
@@ -35,8 +47,7 @@ def test_a_session_answers_with_fresh_noise_for_each(
     assert (answers.argmax(1) == labels).mean() > 0.85
     assert not np.array_equal(answers, again)
     port = int(url.rpartition(":")[2])
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port), timeout=1)
+    assert not _answers(port)
     with pytest.raises(PeerError, match="make another CloudServer"), server.on_a_thread():
         pass
 

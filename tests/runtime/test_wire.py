@@ -50,7 +50,7 @@ def learned(plan: Plan, data: str) -> Learned:
     return learn(plan, catalog.load_dataset(data), kind="laplace", budget_points=99, seed=0, options=options)
 
 
-@pytest.mark.parametrize("wire", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("wire", ["float32", pytest.param("float16", marks=pytest.mark.long), "int8"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_bytes_that_are_sent_are_those_that_were_priced(
     name: str, wire: str, monkeypatch: pytest.MonkeyPatch
@@ -88,6 +88,7 @@ def int8_noise(int8_plan: Plan, mnist: Dataset) -> Learned:
     return learn(int8_plan, mnist, kind="laplace", budget_points=1.5, seed=1, options=Options(count=4))
 
 
+@pytest.mark.long  # learns noise anew for the test set
 def test_a_byte_an_element_stays_within_the_budget_on_held_out_data(
     int8_plan: Plan, int8_noise: Learned, mnist: Dataset
 ) -> None:
