@@ -3,10 +3,10 @@
     plan data fetch mnist
     python examples/lenet_split.py
 
-Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle
-machine. The link is emulated, with a published one's figures; both halves run here, one thread each; ms are measured.
-Spread over two runs: what is learned is the same by its seed; accuracy of the run 98.4 to 98.6 %, for its noise
-is drawn anew; 7.2 to 7.9 ms measured, 7.2 to 7.3 predicted (15 to 19 measured with a load of 8 beside it).
+Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle machine. The link is emulated,
+with a published one's figures; both halves run here, one thread each; ms are measured. Spread over two runs: what
+is learned is the same by its seed; accuracy of the run 98.4 to 98.6 %, for its noise is drawn anew; 7.2 to 7.9 ms
+measured, 7.2 to 7.3 predicted (15 to 19 measured with a load of 8 beside it).
 """
 
 from noise import learn, load_dataset

@@ -4,9 +4,9 @@
 
 The module is kept as a .pt2 file, since the cloud's process must load the very same one.
 
-Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle
-machine. The link is emulated, with a published one's figures; both halves run here; ms are measured. Spread over two
-runs: 6.5 to 7.2 ms measured, 7.2 to 7.3 predicted; the rest is the same by its seed.
+Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle machine. The link is emulated,
+with a published one's figures; both halves run here; ms are measured. Spread over two runs: 6.5 to 7.2 ms measured,
+7.2 to 7.3 predicted; the rest is the same by its seed.
 """
 
 import tempfile

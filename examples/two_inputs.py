@@ -12,10 +12,9 @@ does, with gaussian noise and fewer steps, what these commands do:
 Both crossing tensors, of the image and of the readings, are learned noise for together. Your own inputs go by name in
 an .npz: plan run plan.json --noise noise.safetensors --input both.npz --output answers.npy
 
-Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle
-machine. The link is emulated, with a published one's figures; both halves run here; the network is not trained.
-Spread
-over two runs: 7.5 to 7.6 ms measured, 7.4 to 7.6 predicted; what is learned is the same by its seed.
+Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle machine. The
+link is emulated, with a published one's figures; both halves run here; the network is not trained. Spread over two
+runs: 7.5 to 7.6 ms measured, 7.4 to 7.6 predicted; what is learned is the same by its seed.
 """
 
 from typing import Any

@@ -3,10 +3,9 @@
     plan data fetch mnist
     python examples/two_machines.py
 
-Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle
-machine. Server and device are two processes here, on loopback; the certificate is made by openssl
-and trusted by name.
-Spread over three runs: 195 to 200 digits right, for the noise is drawn anew; bytes are the same.
+Recorded on an AMD EPYC, 2 cores, torch 2.13 for CPUs, ONNX Runtime 1.32, on an idle machine. Server and device are
+two processes here, on loopback; the certificate is made by openssl and trusted by name. Spread over three runs: 195
+to 200 digits right, for the noise is drawn anew; bytes are the same.
 """
 
 import json
