@@ -13,20 +13,18 @@ import msgspec
 NAME = "shredder-plan"
 #: Distributions whose name is not their module's.
 _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
-#: The extra that brings a module.
-BROUGHT_BY = {
-    "torch": "torch",
-    "joblib": "torch",
-    "onnx": "torch",
-    "onnxruntime": "edge",
-    "transformers": "models",
-    "PIL": "data",
-    "matplotlib": "plot",
-    "jinja2": "plot",
-    "sklearn": "predict",
-    "dask": "cluster",
-    "distributed": "cluster",
+#: What each extra brings, as modules, beyond what another of them brings too.
+MODULES = {
+    "torch": ("torch", "onnx", "joblib"),
+    "edge": ("onnxruntime",),
+    "data": ("PIL",),
+    "plot": ("jinja2", "matplotlib"),
+    "predict": ("sklearn",),
+    "models": ("transformers",),
+    "cluster": ("dask", "distributed"),
 }
+#: The extra that brings a module.
+BROUGHT_BY = {module: name for name, modules in MODULES.items() for module in modules}
 #: Package managers in the order in which they are looked for, and what follows.
 _MANAGERS = {"apt-get": "apt-get install -y", "dnf": "dnf install -y", "apk": "apk add", "pacman": "pacman -S"}
 #: Names of packages where they are not Debian's.

@@ -32,13 +32,13 @@ from profiles.zoo.catalog import ZOO
 ROOM_BYTES = 1_000_000_000
 #: Who listens where, unless told otherwise.
 PORTS = {5200: "plan link --serve", 5201: "its iperf3", 8400: "plan serve"}
-#: Modules of each extra, and what it is for.
+#: What each extra is for.
 EXTRAS = {
-    "data": (("PIL",), "data sets cifar10, elpv"),
-    "plot": (("matplotlib",), "pictures, plan report"),
-    "predict": (("sklearn",), "plan predictor fit"),
-    "models": (("transformers",), "models transformers:CLASS"),
-    "cluster": (("dask", "distributed"), "plan explore --on"),
+    "data": "data sets cifar10, elpv",
+    "plot": "pictures, plan report",
+    "predict": "plan predictor fit",
+    "models": "models transformers:CLASS",
+    "cluster": "plan explore --on",
 }
 #: Programs, the package that has them, and what they are for.
 PROGRAMS = {
@@ -130,8 +130,8 @@ def _absent(name: str, error: Exception, *, extra: str, serves: str, state: Stat
 
 def extras() -> Iterator[Finding]:
     """What not everyone needs, by the name of its extra."""
-    for extra, (modules, serves) in EXTRAS.items():
-        versions = {name: installing.version(name) for name in modules}
+    for extra, serves in EXTRAS.items():
+        versions = {name: installing.version(name) for name in installing.MODULES[extra]}
         missing = [name for name, version in versions.items() if version is None]
         broken = None if missing or extra != "plot" else _broken_plot()
         if missing or broken:

@@ -14,7 +14,7 @@ from planner.explored import Explored
 from planner.tables import short
 from profiles.device import DeviceProfile
 from profiles.errors import PlanError
-from profiles.installing import extra
+from profiles.installing import MODULES, extra
 from profiles.terminal import ms, size
 from runtime.reporting import (
     audit_view,
@@ -33,7 +33,6 @@ from runtime.reporting.graph import GraphView
 from runtime.reporting.headline import Tile
 from runtime.reporting.sections import Section, sections
 
-NEEDED = ("jinja2", "matplotlib")
 SHORT = 60
 #: Control characters and the like, which no page may hold (HTML, 13.2.3.5) and any name may.
 FORBIDDEN = re.compile(
@@ -76,7 +75,7 @@ class ExploredPart:
 
 def require() -> None:
     """Raises PlanError where what the page is made with is not installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in MODULES["plot"] if importlib.util.find_spec(name) is None]
     if missing:
         raise PlanError(
             f"plan report needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
