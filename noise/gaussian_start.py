@@ -108,8 +108,13 @@ def balance(task: Task, noise: GaussianMechanism) -> float:
 
 def nats(task: Task, noise: GaussianMechanism) -> float:
     """The covariance bound on training rows, to compare noises by."""
-    train, holdout = (noise.whitened(bound_rows(one).tensors) for one in (task.train, task.holdout))
-    return covariance_bound(train, holdout).nats
+    return covariance_nats(noise, task.train, task.holdout)
+
+
+def covariance_nats(noise: GaussianMechanism, train: Activations, holdout: Activations) -> float:
+    """The covariance bound on I(x; a') from the first rows of both."""
+    inside, outside = (noise.whitened(bound_rows(one).tensors) for one in (train, holdout))
+    return covariance_bound(inside, outside).nats
 
 
 def bound_rows(on: Activations) -> Activations:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".svg", ".png", ".pdf")
-#: Part, label, colour: Okabe and Ito's palette, told apart by colour-blind readers and in grey.
+#: Okabe and Ito's palette, told apart by colour-blind readers and in grey.
+BLUE, PURPLE, ORANGE, GREEN, SKY, RED = "#0072B2", "#CC79A7", "#E69F00", "#009E73", "#56B4E9", "#D55E00"
+#: Part, label, colour.
 PARTS = (
-    ("edge_ms", "edge", "#0072B2"),
-    ("noise_ms", "noise", "#CC79A7"),
-    ("uplink_ms", "uplink", "#E69F00"),
-    ("cloud_ms", "cloud", "#009E73"),
-    ("downlink_ms", "downlink", "#56B4E9"),
+    ("edge_ms", "edge", BLUE),
+    ("noise_ms", "noise", PURPLE),
+    ("uplink_ms", "uplink", ORANGE),
+    ("cloud_ms", "cloud", GREEN),
+    ("downlink_ms", "downlink", SKY),
 )
 MOST_BARS = 24
 #: Bars longer than this many times what matters are cut off, their figure beside them.

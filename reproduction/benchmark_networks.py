@@ -5,11 +5,11 @@ from noise.datasets.records import Dataset
 from planner.plan import Plan
 from planner.planning import cut
 from profiles.link import presets
-from profiles.modelled import profile_as
 from profiles.zoo.catalog import ZOO
+from reproduction.networks import CLOUD, on_boards
 from reproduction.trained import data_of
 
-EDGE, CLOUD, LINK = "tx2-gpu", "titan-xp", "wifi"
+EDGE, LINK = "tx2-gpu", "wifi"
 #: As the tables call them.
 CALLED = {
     "lenet": "LeNet",
@@ -23,8 +23,8 @@ CALLED = {
 
 def planned(network: str, *, at: str | None = None) -> Plan:
     """Cut behind the node `at`, or where the paper cuts. Costs are modelled, and decide nothing here."""
-    edge, cloud = (profile_as(network, device).profile for device in (EDGE, CLOUD))
-    return cut(edge, cloud, presets()[LINK], at=at or ZOO[network].paper_cut)
+    boards = on_boards(network)
+    return cut(boards[EDGE], boards[CLOUD], presets()[LINK], at=at or ZOO[network].paper_cut)
 
 
 def opened(network: str, *, at: str | None = None) -> tuple[Plan, CutNetwork, Dataset]:

@@ -1,21 +1,19 @@
 """The strongest noise at a cut that loses no more than 5 points, and what is left there: a point of Figure 8."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from benchmarks.noise_kinds import estimate
 from noise import learning
 from noise.activations import Activations
-from noise.audit.covariance_bound import covariance_bound
 from noise.cut_network import CutNetwork
 from noise.datasets.records import Dataset
 from noise.gain import strongest
-from noise.gaussian_start import bound_rows
+from noise.gaussian_start import covariance_nats
 from noise.learning_options import Options
 from noise.mechanism import GaussianMechanism, Mechanism
 from noise.randomness import SeededRandom
@@ -61,7 +59,7 @@ def _work(asked: Deeper, scratch: Path) -> Mapping[str, Any]:
     bits = None
     if asked.kind != "laplace":
         train = cut.activations(data.train[: asked.known], origin=data.name)
-        bits = proven_bits(cast(GaussianMechanism, noise), train, test)
+        bits = covariance_nats(cast(GaussianMechanism, noise), train, test) / math.log(2)
     inputs = data.test.inputs
     return {
         "elements": cut.elements,
@@ -99,9 +97,3 @@ def _learned(asked: Deeper, plan: Plan, data: Dataset, scratch: Path) -> tuple[M
         keep=scratch / "learning.safetensors",
     )
     return learned.noise, learned.facts.accuracy.loss_points or 0.0
-
-
-def proven_bits(noise: GaussianMechanism, train: Activations, test: Activations) -> float:
-    """The covariance bound on I(x; a')."""
-    inside, outside = (noise.whitened(bound_rows(one).tensors) for one in (train, test))
-    return covariance_bound(inside, outside).nats / float(np.log(2))

@@ -20,9 +20,10 @@ from noise.learning_log import LearningLog
 from noise.randomness import SeededRandom
 from noise.starting_values import TABLE_2
 from noise.task import Budget, Task
+from planner.picture import BLUE, ORANGE
 from reproduction.benchmark_networks import CALLED, opened
 from reproduction.part import Found, Pictures, Verdict
-from reproduction.picture import BLUE, ORANGE, drawn, legend_below
+from reproduction.picture import drawn, legend_below
 from reproduction.prose import bullets, listed, paragraph
 from reproduction.step import Step
 from reproduction.table import table

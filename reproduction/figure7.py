@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from planner.picture import BLUE, GREEN, RED
 from reproduction import table3
 from reproduction.benchmark_networks import CALLED
 from reproduction.part import Found, Pictures, Verdict
-from reproduction.picture import BLUE, GREEN, GREY, RED, drawn, legend_below
+from reproduction.picture import GREY, drawn, legend_below
 from reproduction.prose import bullets, listed, paragraph
 from reproduction.step import Result, Step
 from reproduction.table import table

@@ -5,13 +5,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.picture import BLUE, GREEN, ORANGE
 from planner.planning import cut
 from profiles.link import presets
 from profiles.profiling import profile
-from reproduction.benchmark_networks import CALLED, CLOUD, EDGE, LINK, planned
+from reproduction.benchmark_networks import CALLED, EDGE, LINK, planned
 from reproduction.deeper_cut import Deeper, deeper_step
+from reproduction.networks import CLOUD
 from reproduction.part import Found, Pictures, Verdict
-from reproduction.picture import BLUE, GREEN, ORANGE, drawn, legend_below
+from reproduction.picture import drawn, legend_below
 from reproduction.prose import bullets, paragraph
 from reproduction.step import Result, Step
 from reproduction.table import table

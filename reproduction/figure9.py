@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.picture import BLUE, GREEN, ORANGE, RED, SKY
 from profiles.errors import PlanError
 from reproduction.part import Found, Pictures, Verdict
-from reproduction.picture import BLUE, GREEN, GREY, ORANGE, RED, SKY, drawn, legend_below
+from reproduction.picture import GREY, drawn, legend_below
 from reproduction.prose import bullets, paragraph
 from reproduction.step import Step
 from reproduction.table import table

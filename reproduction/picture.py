@@ -24,16 +24,7 @@ SETTINGS: Any = {
 }
 #: Of the parts of an inference, by their labels: edge, noise, uplink, cloud, downlink.
 COLOURS = {label: colour for _, label, colour in PARTS}
-#: Okabe and Ito's, as the plan's picture has them.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#555555",
-)
+GREY = "#555555"
 #: Inches; at 96 to the inch no wider than the page's text.
 WIDTH = 7.2
 #: Of a panel's height, inches.

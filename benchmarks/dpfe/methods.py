@@ -14,10 +14,9 @@ from bench import Bench, Sent
 from scaled_noise import ScaledNoise, strongest
 
 from noise import learning
-from noise.audit.covariance_bound import covariance_bound
 from noise.augmentation import augmented
 from noise.calibration import calibrated
-from noise.gaussian_start import bound_rows
+from noise.gaussian_start import covariance_nats
 from noise.learning_options import Options
 from noise.recipes import recipe_of
 from noise.task import Budget, Task
@@ -80,8 +79,7 @@ def _added(bench: Bench, method: str, value: float, budget: float, *, seed: int,
         return Point(budget, found.needed, None, learned.found.parameters, bench.cut.elements, None)
     bound = None
     if kind == "channel":
-        inside, outside = (found.noise.whitened(bound_rows(one).tensors) for one in (bench.train, bench.test))
-        bound = covariance_bound(inside, outside).nats
+        bound = covariance_nats(found.noise, bench.train, bench.test)
     sent = bench.under(found.noise, seed=seed)
     return Point(budget, found.needed, sent, learned.found.parameters, bench.cut.elements, bound)
 

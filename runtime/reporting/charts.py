@@ -11,6 +11,7 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from planner.picture import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from profiles.errors import PlanError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 WIDTH = 380
 #: Drawn with these, shown with the page's own colours.
 INK, MUTED, GRID, PAPER = "#010203", "#010204", "#010205", "#010206"
-BLUE, PURPLE, ORANGE, GREEN, SKY, RED = "#0072B2", "#CC79A7", "#E69F00", "#009E73", "#56B4E9", "#D55E00"
 VARIABLES = {
     INK: "ink",
     MUTED: "muted",
@@ -95,6 +95,14 @@ def chart(
 
 def key(colour: str, text: str, shape: str = "box") -> Key:
     return Key(VARIABLES[colour], text, shape)
+
+
+def named_rows(axes: "Axes", label: str) -> None:
+    """Rows whose names stand in the chart: no axis on the left, a grid from above. label: of the axis below."""
+    axes.set_yticks([])
+    axes.set_xlabel(label)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=GRID, linewidth=0.7)
 
 
 def _svg(id: str, title: str, alternative: str, draw: Draw, height: int) -> str:

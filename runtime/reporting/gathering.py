@@ -74,21 +74,13 @@ class Gathered:
         return any((self.plans, self.profiles, self.noises, self.runs, self.audits, self.explored))
 
 
-def _run(path: Path) -> RunRecord:
-    return artifact.read(path, RunRecord)
-
-
-def _link(path: Path) -> LinkProfile:
-    return artifact.read(path, LinkProfile)
-
-
 #: Schema → where it goes, how it is read.
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     artifact.schema_of(Plan): ("plans", plans.read),
     artifact.schema_of(DeviceProfile): ("profiles", device.read),
-    artifact.schema_of(LinkProfile): ("links", _link),
+    artifact.schema_of(LinkProfile): ("links", LinkProfile.read),
     artifact.schema_of(NoiseFacts): ("noises", collection.read_facts),
-    artifact.schema_of(RunRecord): ("runs", _run),
+    artifact.schema_of(RunRecord): ("runs", RunRecord.read),
     artifact.schema_of(Audit): ("audits", audits.read),
     pictures.SCHEMA: ("pictures", pictures.read),
     artifact.schema_of(Explored): ("explored", explorations.read),

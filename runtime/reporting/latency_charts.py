@@ -11,7 +11,7 @@ from planner.plan import Plan
 from planner.tables import figure, is_chosen, letters, short
 from profiles.terminal import size
 from runtime.record import MeasuredParts, RunRecord
-from runtime.reporting.charts import COLOURS, GRID, INK, MUTED, PAPER, Chart, Key, Table, chart, key
+from runtime.reporting.charts import COLOURS, GRID, INK, MUTED, PAPER, Chart, Key, Table, chart, key, named_rows
 from runtime.reporting.gathering import Kept
 
 if TYPE_CHECKING:
@@ -245,9 +245,6 @@ def _bars(
             axes.plot([end], [place], color=INK, marker="|", markersize=8)
         text = f"{figure(total)}{' →' if cut_off else ''}"
         axes.text(shown + 0.015 * longest, place, text, va="center", weight=weight)
-    axes.set_yticks([])
     axes.set_xlim(0, 1.16 * longest)
     axes.set_ylim(len(labels) - 0.6, -0.85)
-    axes.set_xlabel("milliseconds")
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x", color=GRID, linewidth=0.7)
+    named_rows(axes, "milliseconds")

@@ -6,24 +6,10 @@ from typing import TYPE_CHECKING
 from noise.audit.record import Attempt, Audit
 from noise.auditing.tables import KINDS, columns
 from noise.collection import Accuracy, NoiseFacts
+from planner.picture import BLUE, GREEN, ORANGE, PURPLE, RED
 from planner.tables import figure
 from runtime.record import RunRecord
-from runtime.reporting.charts import (
-    BLUE,
-    GREEN,
-    GRID,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    PURPLE,
-    RED,
-    Chart,
-    Key,
-    Table,
-    chart,
-    key,
-)
+from runtime.reporting.charts import GRID, INK, MUTED, PAPER, Chart, Key, Table, chart, key, named_rows
 from runtime.reporting.gathering import Kept
 
 if TYPE_CHECKING:
@@ -245,8 +231,5 @@ def _named(attack: str, queries: int) -> str:
 
 
 def _rows(axes: "Axes", count: int, label: str) -> None:
-    axes.set_yticks([])
     axes.set_ylim(count - 0.5, -0.8)
-    axes.set_xlabel(label)
-    axes.spines["left"].set_visible(False)
-    axes.grid(axis="x", color=GRID, linewidth=0.7)
+    named_rows(axes, label)

@@ -1,5 +1,6 @@
 """Figures 5, 7, 8 and 9: their verdicts and axes, from small results made up for them."""
 
+import math
 import re
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from noise.activations import Activations
+from noise.gaussian_start import covariance_nats
 from noise.randomness import SeededRandom
 from reproduction import figure5, figure7, figure8, figure9
-from reproduction.deeper_cut import Deeper, proven_bits
+from reproduction.deeper_cut import Deeper
 from reproduction.gaussian_of_one_scale import of_one_scale
 from reproduction.step import Result
 
@@ -163,7 +165,7 @@ def test_bound_of_one_scale_is_that_of_parallel_gaussian_channels() -> None:
     random = SeededRandom(0)
     tensors = random.normal((4000, 3)) * np.array([1.0, 2.0, 4.0], dtype=np.float32)
     on = Activations((tensors,), (), np.zeros(4000, dtype=np.int64), np.zeros((4000, 2), dtype=np.float32))
-    bits = proven_bits(of_one_scale({"a": (3,)}, 2.0), on, on)
+    bits = covariance_nats(of_one_scale({"a": (3,)}, 2.0), on, on) / math.log(2)
     assert bits == pytest.approx(0.5 * np.log2(1 + np.array([1.0, 4.0, 16.0]) / 4).sum(), rel=0.03)
 
 
